@@ -1,0 +1,46 @@
+package hal
+
+import (
+	"context"
+	"time"
+)
+
+// Watchdog is the hardware timer that resets a board whose agent hangs. Only the supervisor pets it.
+//
+// Law (haltest.Watchdog): Start arms it and returns the timeout that the device really took. After Start, a board that
+// is not petted for that long resets. Stop disarms it where the device allows it, else it returns ErrUnsupported and
+// the timer goes on (nowayout).
+type Watchdog interface {
+	Start(timeout time.Duration) (time.Duration, error)
+	Pet() error
+	Stop() error
+}
+
+// Pattern is what an LED shows. The board says which lamp and colour that is.
+type Pattern string
+
+// The patterns that the agent shows.
+const (
+	Off     Pattern = "off"
+	Ready   Pattern = "ready"   // steady: all is well, nobody watches
+	Live    Pattern = "live"    // slow blink: somebody watches or records
+	Trouble Pattern = "trouble" // fast blink: something is wrong, see the status
+)
+
+// LED is the camera's indicator lamp.
+//
+// Law (haltest.LED): Show returns at once; the driver blinks by itself until the next Show. An unknown pattern is
+// ErrUnsupported and changes nothing.
+type LED interface {
+	Show(p Pattern) error
+	Close() error
+}
+
+// Button is the camera's push button.
+//
+// Law (haltest.Button): Next waits for the next release and returns how long the button was held, bounces removed. It
+// returns ErrClosed after Close.
+type Button interface {
+	Next(ctx context.Context) (held time.Duration, err error)
+	Close() error
+}
