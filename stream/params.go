@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/ocellus/ocellus/codec/h264"
+)
+
+// NAL unit types of the parameter sets (H.264 table 7-1) and the mask of nal_unit_type in the header byte.
+const (
+	nalTypeMask = 0x1f
+	nalSPS      = 7
+	nalPPS      = 8
+)
+
+// Params are the parameter sets of a stream, NAL units without start codes. Nobody writes into them.
+type Params struct {
+	SPS, PPS   []byte
+	Generation uint64 // as in Info
+}
+
+// paramCache holds the parameter sets that the last IDR carried.
+type paramCache struct {
+	sps, pps   []byte
+	generation uint64
+	known      bool
+	closed     bool
+	ready      chan struct{} // closed when they are known, or when the hub is closed
+}
+
+// learn takes over the parameter sets in front of an IDR where they differ from those known.
+func (c *paramCache) learn(idr *h264.AccessUnit) {
+	var sps, pps []byte
+	for _, u := range idr.NALUs {
+		switch u[0] & nalTypeMask {
+		case nalSPS:
+			sps = first(sps, u)
+		case nalPPS:
+			pps = first(pps, u)
+		}
+	}
+	if sps == nil || pps == nil || c.known && bytes.Equal(sps, c.sps) && bytes.Equal(pps, c.pps) {
+		return
+	}
+	if !bytes.Equal(sps, c.sps) || !bytes.Equal(pps, c.pps) {
+		c.generation++
+	}
+	c.sps, c.pps = bytes.Clone(sps), bytes.Clone(pps)
+	if !c.known && !c.closed {
+		close(c.ready)
+	}
+	c.known = true
+}
+
+// first keeps a once it is set.
+func first(a, b []byte) []byte {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// forget makes the next one who asks wait for the parameter sets of the next IDR.
+func (c *paramCache) forget() {
+	if c.known && !c.closed {
+		c.known = false
+		c.ready = make(chan struct{})
+	}
+}
+
+func (c *paramCache) close() {
+	if !c.known {
+		close(c.ready)
+	}
+	c.closed = true
+}
+
+// Params returns the parameter sets of the stream, those of the last run where it is not running. Where none are known
+// yet it waits for them, and counts as demand while it waits.
+func (h *Hub) Params(ctx context.Context) (Params, error) {
+	waiting := false
+	for {
+		h.mu.Lock()
+		c := h.params
+		h.mu.Unlock()
+		switch {
+		case c.closed:
+			return Params{}, ErrClosed
+		case c.known:
+			return Params{SPS: c.sps, PPS: c.pps, Generation: c.generation}, nil
+		}
+		if !waiting {
+			waiting = true
+			h.demand.raise()
+			defer h.demand.lower()
+		}
+		select {
+		case <-c.ready:
+		case <-ctx.Done():
+			return Params{}, ctx.Err()
+		}
+	}
+}
