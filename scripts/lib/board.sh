@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# What the scripts of the virtual board share: the lock, the cache and Debian's packages by name. Sourced, never run.
+# docs/virtual-board.md tells the whole story.
+
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+suite=bookworm   # the board's Debian, whatever the host runs
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+lock=$root/scripts/board.lock
+nearest=$cache/board.nearest # stands in for the lock where Debian no longer has what is locked
+
+# lock_file prints the list of packages in force.
+lock_file() {
+	if [[ -f $nearest && $(head -n1 "$nearest") == "# in place of $(sha256sum <"$lock")" ]]; then
+		echo "$nearest"
+	else
+		echo "$lock"
+	fi
+}
+
+# locked ROLE ARCH sets package, arch, version and sum: the one that plays this role on the board of Debian's
+# architecture ARCH.
+locked() {
+	read -r package arch version sum < <(awk -v r="$1" -v a="$2" '$1 == r && ($3 == a || $3 == "all") {
+		print $2, $3, $4, $5 }' "$(lock_file)") || die "$(lock_file) names no $1 for $2"
+	export package arch version sum
+}
+
+# deb ROLE ARCH prints the file of a locked package, which board-fetch has brought.
+deb() {
+	local package arch version sum
+	locked "$1" "$2"
+	echo "$cache/debs/${package}_${version//:/%3a}_$arch.deb"
+}
+
+# kernel_release ARCH prints what uname -r says on the board: 6.1.0-50-arm64.
+kernel_release() {
+	local package arch version sum
+	locked kernel "$1"
+	echo "${package#linux-image-}"
+}
+
+# mirror prints where Debian's packages come from: DEBIAN_MIRROR, else the host's own mirror, else Debian's.
+mirror() {
+	local host
+	if [[ -n ${DEBIAN_MIRROR:-} ]]; then
+		echo "$DEBIAN_MIRROR"
+		return
+	fi
+	host=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Component: main' 2>/dev/null |
+		grep -m1 -E '/debian/?$' || true)
+	echo "${host:-http://ftp.debian.org/debian}"
+}
+
+# private_apt makes apt work on the board's Debian with a state of its own under the cache: no root, no foreign
+# architecture for the host, nothing of the host's apt is touched. Signatures are checked against Debian's keyring.
+private_apt() {
+	local state=$cache/apt
+	[[ -f $keyring ]] || die "Debian's signing keys are missing: scripts/setup smoke (package debian-archive-keyring)"
+	mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/parts"
+	: >"$state/status"
+	echo "deb [signed-by=$keyring] $(mirror) $suite main" >"$state/sources.list"
+	cat >"$state/apt.conf" <<-CONF
+		APT::Architectures { "amd64"; "arm64"; "armhf"; };
+		APT::Sandbox::User "";
+		Acquire::Languages "none";
+		Acquire::Retries "3";
+		Acquire::http::Timeout "30";
+		Dir::State "$state";
+		Dir::State::lists "$state/lists";
+		Dir::State::status "$state/status";
+		Dir::Cache "$state";
+		Dir::Etc::sourcelist "$state/sources.list";
+		Dir::Etc::sourceparts "$state/parts";
+		Dir::Etc::preferences "$state/none";
+		Dir::Etc::preferencesparts "$state/parts";
+	CONF
+	export APT_CONFIG=$state/apt.conf
+}
+
+# package_lists brings Debian's signed package lists up to date.
+package_lists() {
+	local log=$cache/apt/update.log
+	private_apt
+	apt-get -q -o APT::Update::Error-Mode=any update >"$log" 2>&1 && return
+	tail -n 5 "$log" >&2
+	die "Debian's package lists do not come in from $(mirror): is the network there? DEBIAN_MIRROR=URL names another mirror"
+}
+
+# alone keeps two runs from working on the same cache at the same time.
+alone() {
+	[[ -z ${BOARD_ALONE:-} ]] || return 0
+	export BOARD_ALONE=1
+	mkdir -p "$cache"
+	exec 9>"$cache/board.busy"
+	flock -n 9 || {
+		say "waiting for another run that uses $cache"
+		flock 9
+	}
+}
