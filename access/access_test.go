@@ -1,0 +1,250 @@
+package access
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/internal/secret"
+)
+
+func open(t *testing.T, dir string) *Gate {
+	t.Helper()
+	g, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// answer is the client's side, written from RFC 2069 2.1.2.
+func answer(g *Gate, name string, password secret.Secret, alg DigestAlgorithm) DigestResponse {
+	d := DigestResponse{Username: name, Realm: g.Realm(), Nonce: "n0", URI: "rtsp://h/main", Method: "DESCRIBE", Algorithm: alg}
+	hash := sha256Hex
+	if alg == MD5 {
+		hash = md5Hex
+	}
+	d.Response = hash(hash(name+":"+d.Realm+":"+password.Reveal()) + ":n0:" + hash("DESCRIBE:rtsp://h/main"))
+	return d
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	g := open(t, t.TempDir())
+	password, err := g.AddViewer("anna", Watcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := answer(g, "anna", password, SHA256)
+	for name, c := range map[string]struct {
+		change func(d *DigestResponse)
+		ok     bool
+	}{
+		"right":          {func(*DigestResponse) {}, true},
+		"right, MD5":     {func(d *DigestResponse) { *d = answer(g, "anna", password, MD5) }, true},
+		"upper case hex": {func(d *DigestResponse) { d.Response = strings.ToUpper(d.Response) }, true},
+		"wrong password": {func(d *DigestResponse) { *d = answer(g, "anna", "wrong", SHA256) }, false},
+		"unknown name":   {func(d *DigestResponse) { *d = answer(g, "bob", password, SHA256) }, false},
+		"empty name":     {func(d *DigestResponse) { *d = answer(g, "", "", SHA256) }, false},
+		"other nonce":    {func(d *DigestResponse) { d.Nonce = "n1" }, false},
+		"other method":   {func(d *DigestResponse) { d.Method = "PLAY" }, false},
+		"other URI":      {func(d *DigestResponse) { d.URI = "rtsp://h/sub" }, false},
+		"other realm":    {func(d *DigestResponse) { d.Realm = "r" }, false},
+		"no algorithm":   {func(d *DigestResponse) { d.Algorithm = "" }, false},
+		"empty response": {func(d *DigestResponse) { d.Response = "" }, false},
+	} {
+		d := right
+		c.change(&d)
+		id, err := g.AuthenticateDigest(d, netip.MustParseAddr("10.0.0.1"))
+		if (err == nil) != c.ok || !c.ok && !errors.Is(err, ErrDenied) {
+			t.Errorf("%s: got %v, want let in %v", name, err, c.ok)
+		}
+		if c.ok && (id.Name != "anna" || !id.May(Watch) || id.May(Admit)) {
+			t.Errorf("%s: got %+v, want anna, who may watch and no more", name, id)
+		}
+	}
+}
+
+func TestViewersLast(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	g := open(t, dir)
+	if !g.Fresh() {
+		t.Error("first start: got not fresh")
+	}
+	password, err := g.AddViewer("viewer", Watcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.AddViewer("viewer", Watcher); !errors.Is(err, ErrExists) {
+		t.Errorf("twice: got %v, want %v", err, ErrExists)
+	}
+	realm := g.Realm()
+	g = open(t, dir)
+	if g.Fresh() || g.Realm() != realm {
+		t.Errorf("second start: got fresh %v, realm %q; want realm %q", g.Fresh(), g.Realm(), realm)
+	}
+	id, err := g.AuthenticateDigest(answer(g, "viewer", password, SHA256), netip.Addr{})
+	if err != nil || !g.Still(id) {
+		t.Errorf("second start: got %v, still %v; want let in", err, g.Still(id))
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil || bytes.Contains(raw, []byte(password.Reveal())) {
+		t.Errorf("got %v, or the password in the file:\n%s", err, raw)
+	}
+	if err := g.RemoveViewer("viewer"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.RemoveViewer("viewer"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("removed twice: got %v, want %v", err, ErrUnknown)
+	}
+	if _, err := g.AddViewer("viewer", Watcher); err != nil {
+		t.Fatal(err)
+	}
+	if g.Still(id) {
+		t.Error("removed and added again: the old identity is still let in")
+	}
+	if got := open(t, dir).Viewers(); len(got) != 1 || got[0].Name != "viewer" || got[0].Role != Watcher {
+		t.Errorf("got %+v, want the one viewer", got)
+	}
+}
+
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{"empty": "", "half": `{"version":1,"rea`, "no realm": `{"version":1}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g := open(t, dir)
+		if !g.Fresh() || len(g.Viewers()) != 0 || g.Realm() == "" {
+			t.Errorf("%s: got fresh %v, viewers %v, realm %q", name, g.Fresh(), g.Viewers(), g.Realm())
+		}
+	}
+}
+
+// TestNewerRelease: what a newer release wrote is kept; a role that this one does not know may nothing.
+func TestNewerRelease(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	newer := `{"version":7,"realm":"r","keys":{"k":1},"viewers":{"eve":{"role":"auditor","ha1_md5":"a","ha1_sha256":"b","until":9}}}`
+	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := open(t, dir)
+	if g.Fresh() || Role("auditor").May(Watch) {
+		t.Error("got a fresh gate, or an unknown role that may watch")
+	}
+	if _, err := g.AddViewer("x", Member); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"version": 7`, `"until": 9`, `"auditor"`, `"keys"`} {
+		if !bytes.Contains(raw, []byte(want)) {
+			t.Errorf("%s is lost:\n%s", want, raw)
+		}
+	}
+}
+
+func TestNamesAndRoles(t *testing.T) {
+	t.Parallel()
+	g := open(t, t.TempDir())
+	for _, name := range []string{"", "a b", "a:b", "a\"b", "a\n", "ü", "a/b", strings.Repeat("x", 33)} {
+		if _, err := g.AddViewer(name, Watcher); err == nil {
+			t.Errorf("name %q: got no error", name)
+		}
+	}
+	if _, err := g.AddViewer("a", "king"); err == nil {
+		t.Error("role king: got no error")
+	}
+	for _, name := range []string{"a", "Anna-2.cam_x", strings.Repeat("x", 32)} {
+		password, err := g.AddViewer(name, Watcher)
+		if err != nil || len(password.Reveal()) != passwordLength {
+			t.Errorf("name %q: got %d characters, %v", name, len(password.Reveal()), err)
+		}
+	}
+	for role, actions := range map[Role]string{Owner: "watch inspect configure admit", Member: "watch inspect", Watcher: "watch",
+		Installer: "watch inspect configure", "": "", "root": ""} {
+		for _, a := range []Action{Watch, Inspect, Configure, Admit} {
+			if got, want := role.May(a), strings.Contains(actions, string(a)); got != want {
+				t.Errorf("%s may %s: got %v, want %v", role, a, got, want)
+			}
+		}
+	}
+}
+
+func TestPenalty(t *testing.T) {
+	t.Parallel()
+	th := newThrottle()
+	now := time.Unix(1000, 0)
+	here, there := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	want := []time.Duration{0, 0, 0, 250 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	for i, w := range want {
+		if got := th.penalty(now, "anna", here); got != w {
+			t.Errorf("after %d guesses: got %v, want %v", i, got, w)
+		}
+		th.fail(now, "anna", here)
+	}
+	for range 50 {
+		th.fail(now, "anna", here)
+	}
+	for name, c := range map[string]struct {
+		name string
+		from netip.Addr
+		want time.Duration
+	}{
+		"same":          {"anna", here, maxHold},
+		"other address": {"anna", there, maxHold},
+		"other name":    {"bob", here, maxHold},
+		"mapped":        {"bob", netip.MustParseAddr("::ffff:192.0.2.1"), maxHold},
+		"both others":   {"bob", there, 0},
+	} {
+		if got := th.penalty(now, c.name, c.from); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+	if got := th.penalty(now.Add(10*time.Minute), "anna", here); got != 0 {
+		t.Errorf("ten minutes later: got %v, want 0", got)
+	}
+	for i := range 5 * maxKeys {
+		th.fail(now, fmt.Sprint(i), netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+	}
+	if len(th.byKey) != maxKeys || th.recent.Len() != maxKeys {
+		t.Errorf("got %d and %d keys, want %d", len(th.byKey), th.recent.Len(), maxKeys)
+	}
+	a, b := keys("", netip.MustParseAddr("2001:db8::1")), keys("", netip.MustParseAddr("2001:db8::ffff:1"))
+	if a[0] != b[0] {
+		t.Errorf("one /64: got keys %q and %q, want one", a[0], b[0])
+	}
+}
+
+// TestNoLockOut: guesses in anna's name, from her own address, never delay anna.
+func TestNoLockOut(t *testing.T) {
+	t.Parallel()
+	g := open(t, t.TempDir())
+	password, err := g.AddViewer("anna", Watcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := netip.MustParseAddr("192.0.2.1")
+	for range 1000 {
+		_, _ = g.AuthenticateDigest(answer(g, "anna", "guess", MD5), from)
+	}
+	if g.Penalty("anna", from) != maxHold {
+		t.Errorf("got %v for the guesser, want %v", g.Penalty("anna", from), maxHold)
+	}
+	if _, err := g.AuthenticateDigest(answer(g, "anna", password, MD5), from); err != nil {
+		t.Errorf("got %v, want let in", err)
+	}
+}

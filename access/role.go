@@ -1,0 +1,67 @@
+package access
+
+import (
+	"slices"
+	"strings"
+)
+
+// Role is what an identity is to the camera. The strings are on disk.
+type Role string
+
+// The roles.
+const (
+	Owner     Role = "owner"     // decides everything
+	Member    Role = "member"    // of the owner's household: watches and asks how the camera is
+	Watcher   Role = "viewer"    // watches
+	Installer Role = "installer" // sets the camera up, without admitting anybody
+)
+
+// Action is something that a door lets an identity do or not.
+type Action string
+
+// The actions.
+const (
+	Watch     Action = "watch"     // live pictures and snapshots
+	Inspect   Action = "inspect"   // status, figures, what the board has
+	Configure Action = "configure" // change how the camera works
+	Admit     Action = "admit"     // add and remove viewers
+)
+
+// May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.
+func (r Role) May(a Action) bool {
+	switch r {
+	case Owner:
+		return true
+	case Member:
+		return a == Watch || a == Inspect
+	case Watcher:
+		return a == Watch
+	case Installer:
+		return a == Watch || a == Inspect || a == Configure
+	}
+	return false
+}
+
+// Roles lists the roles of this release.
+func Roles() []Role { return []Role{Owner, Member, Watcher, Installer} }
+
+func (r Role) known() bool { return slices.Contains(Roles(), r) }
+
+func roleNames() string {
+	var names []string
+	for _, r := range Roles() {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Identity is somebody whom the gate let in.
+type Identity struct {
+	Name string
+	Role Role
+
+	credential string // the digest that it proved to know; Still compares it
+}
+
+// May reports whether the identity's role allows an action.
+func (i Identity) May(a Action) bool { return i.Role.May(a) }
