@@ -55,7 +55,7 @@ host_arch() {
 
 # target ARCH sets goarch, goarm, debian (Debian's word for it), triplet (the compiler's), for armv7, arm64, amd64.
 target() {
-	goarm=
+	goarch='' goarm='' debian='' triplet=''
 	case $1 in
 	armv7) goarch=arm goarm=7 debian=armhf triplet=arm-linux-gnueabihf ;;
 	arm64) goarch=arm64 debian=arm64 triplet=aarch64-linux-gnu ;;
