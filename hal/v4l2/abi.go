@@ -217,7 +217,7 @@ const (
 	cidRepeatHeader = 0x009909e2 // V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER
 	cidForceKey     = 0x009909e5
 	cidIPeriod      = 0x00990a66 // V4L2_CID_MPEG_VIDEO_H264_I_PERIOD
-	cidPrependSPS   = 0x00990a84 // V4L2_CID_MPEG_VIDEO_PREPEND_SPSPPS_TO_IDR
+	cidPrependSPS   = 0x00990b84 // V4L2_CID_MPEG_VIDEO_PREPEND_SPSPPS_TO_IDR
 )
 
 // Requests, as _IOC of asm-generic/ioctl.h makes them: direction, size of the argument, 'V', number. The generic

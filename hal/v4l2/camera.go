@@ -147,9 +147,9 @@ func (c *capture) negotiate(want hal.Mode) error {
 		return err
 	}
 	c.mode = hal.Mode{Width: c.pic.width, Height: c.pic.height}
-	if c.mode.Format, ok = halFormat(c.pic.fourCC); !ok {
+	if c.mode.Format, ok = halFormat(uint32(c.pic.fourCC)); !ok {
 		return fmt.Errorf("start %s: asked for %v, the driver chose %v: %w", c.d.path, want.Format,
-			hal.PixelFormat(c.pic.fourCC), hal.ErrUnsupported)
+			c.pic.fourCC, hal.ErrUnsupported)
 	}
 	if err := c.layout(); err != nil {
 		return err
@@ -160,9 +160,9 @@ func (c *capture) negotiate(want hal.Mode) error {
 
 // layout checks that the planes lie as hal.Frame describes them.
 func (c *capture) layout() error {
-	if len(c.pic.planes) != memoryPlanes(c.pic.fourCC) {
+	if len(c.pic.planes) != memoryPlanes(uint32(c.pic.fourCC)) {
 		return fmt.Errorf("start %s: %d memory planes of %v: %w", c.d.path, len(c.pic.planes),
-			hal.PixelFormat(c.pic.fourCC), hal.ErrUnsupported)
+			c.pic.fourCC, hal.ErrUnsupported)
 	}
 	if !c.mode.Format.Raw() {
 		return nil

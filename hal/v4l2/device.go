@@ -89,7 +89,7 @@ func (d *device) formats(typ uint32) ([]fmtDesc, error) {
 
 // picture is what S_FMT and G_FMT say in either API.
 type picture struct {
-	fourCC        uint32
+	fourCC        hal.PixelFormat
 	width, height int
 	planes        []planeSize
 }
@@ -99,10 +99,10 @@ type planeSize struct{ stride, size int } // bytesperline, sizeimage
 func (f *format) picture() picture {
 	if !multiplanar(f.typ) {
 		p := f.pix()
-		return picture{p.pixelFormat, int(p.width), int(p.height), []planeSize{{int(p.bytesPerLine), int(p.sizeImage)}}}
+		return picture{hal.PixelFormat(p.pixelFormat), int(p.width), int(p.height), []planeSize{{int(p.bytesPerLine), int(p.sizeImage)}}}
 	}
 	p := f.mp()
-	out := picture{fourCC: p.pixelFormat, width: int(p.width), height: int(p.height)}
+	out := picture{fourCC: hal.PixelFormat(p.pixelFormat), width: int(p.width), height: int(p.height)}
 	for i := range min(int(p.numPlanes), maxPlanes) {
 		out.planes = append(out.planes, planeSize{int(p.planes[i].bytesPerLine), int(p.planes[i].sizeImage)})
 	}

@@ -18,7 +18,7 @@ type kernel interface {
 	ioctl(request uintptr, arg unsafe.Pointer) error
 	// mmap maps a buffer; close unmaps all of them.
 	mmap(offset int64, length int) ([]byte, error)
-	// poll waits until the node has one of events, wake was called (woken, which is forgotten then) or the time is
+	// poll waits until the node has one of events (0: the node is left out) or an error, wake was called (woken, which is forgotten then) or the time is
 	// up; negative means for ever.
 	poll(events int16, timeout time.Duration) (revents int16, woken bool, err error)
 	// wake makes the running or the next poll return. It may be called at any time before close.

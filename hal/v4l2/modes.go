@@ -94,7 +94,7 @@ func sizesWithin(r [6]uint32) []size {
 // would take as they are, and the current one.
 func (d *device) trySizes(typ, fourCC uint32) []size {
 	var out []size
-	if now, err := d.format(typ); err == nil && now.fourCC == fourCC && now.width > 0 {
+	if now, err := d.format(typ); err == nil && uint32(now.fourCC) == fourCC && now.width > 0 {
 		out = append(out, size{now.width, now.height})
 	}
 	for _, s := range usualSizes() {
@@ -103,7 +103,7 @@ func (d *device) trySizes(typ, fourCC uint32) []size {
 			break
 		}
 		got := size{p.width, p.height}
-		if err == nil && p.fourCC == fourCC && got == s && !slices.Contains(out, s) {
+		if err == nil && uint32(p.fourCC) == fourCC && got == s && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}

@@ -108,7 +108,11 @@ func (n *node) mmap(offset int64, length int) ([]byte, error) {
 }
 
 func (n *node) poll(events int16, timeout time.Duration) (int16, bool, error) {
-	fds := [2]unix.PollFd{{Fd: int32(n.fd), Events: events}, {Fd: int32(n.event), Events: unix.POLLIN}}
+	fd := int32(n.fd)
+	if events == 0 {
+		fd = -1
+	}
+	fds := [2]unix.PollFd{{Fd: fd, Events: events}, {Fd: int32(n.event), Events: unix.POLLIN}}
 	ms := -1
 	if timeout >= 0 {
 		ms = int(min((timeout+time.Millisecond-1)/time.Millisecond, math.MaxInt32))
