@@ -98,3 +98,13 @@ alone() {
 		flock 9
 	}
 }
+
+# emulator ARCH sets emulator to the command that is the board: machine, memory, nothing else in it.
+emulator() {
+	case $1 in
+	arm64) emulator=(qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2) ;;
+	armv7) emulator=(qemu-system-arm -M virt -cpu cortex-a15 -smp 1) ;;
+	*) die "the virtual board is arm64 or armv7, not $1" ;;
+	esac
+	emulator+=(-m 512 -nodefaults -no-reboot -display none -monitor none -append "console=ttyAMA0 panic=1 quiet")
+}
