@@ -8,18 +8,24 @@ import (
 	"time"
 )
 
-// stampUUID marks the SEI user_data_unregistered message with a picture's number and capture time. It and the layout
-// behind it are those of the agent's own capture stamp, so that one client reads the stamps of every server.
-var stampUUID = [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+// The capture stamp: an SEI user_data_unregistered message (H.264 D.1.7) of a UUID, a version byte, the picture's
+// number and the capture time in nanoseconds since 1970, both 64 bit big endian. It is the wire format of the agent's
+// own stamp, so that one client reads the stamps of every server.
+const (
+	stampUUID    = "ocellu\x80s\xa0capture"
+	stampVersion = 1
+	stampSize    = 16 + 1 + 8 + 8
+)
 
 // StampUUIDBytes is the UUID as a list of C initializers.
 func StampUUIDBytes() string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(stampUUID), " ", ","), "[]")
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]byte(stampUUID)), " ", ","), "[]")
 }
 
 // Stamped puts a capture stamp SEI in front of the slices of an access unit.
 func Stamped(nalus [][]byte, frame uint64, at time.Time) [][]byte {
-	sei := append([]byte{6, 5, 32}, stampUUID[:]...)
+	sei := append([]byte{6, 5, stampSize}, stampUUID...)
+	sei = append(sei, stampVersion)
 	sei = binary.BigEndian.AppendUint64(sei, frame)
 	sei = binary.BigEndian.AppendUint64(sei, uint64(at.UnixNano()))
 	sei = append(escape(sei), 0x80)
@@ -33,15 +39,15 @@ func StampTime(payload []byte) (time.Time, bool) {
 	if kind := payload[0] & 31; kind != 6 && kind != 24 {
 		return time.Time{}, false
 	}
-	at := bytes.Index(payload, stampUUID[:])
+	at := bytes.Index(payload, []byte(stampUUID))
 	if at < 0 {
 		return time.Time{}, false
 	}
 	body := unescape(payload[at+len(stampUUID):])
-	if len(body) < 16 {
+	if len(body) < stampSize-len(stampUUID) {
 		return time.Time{}, false
 	}
-	return time.Unix(0, int64(binary.BigEndian.Uint64(body[8:]))), true
+	return time.Unix(0, int64(binary.BigEndian.Uint64(body[9:]))), true
 }
 
 // escape puts the emulation prevention bytes in (ITU-T H.264 7.4.1).

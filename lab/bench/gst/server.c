@@ -55,14 +55,15 @@ static void cut(const guint8 *data, gsize size)
 /* Writes the SEI user_data_unregistered with the time of day, emulation prevented; returns its bytes. */
 static gsize stamp(guint8 *out, guint64 frame)
 {
-	guint8 body[16 + 16];
+	guint8 body[16 + 1 + 16];
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	guint64 ns = (guint64)now.tv_sec * 1000000000u + now.tv_nsec;
 	memcpy(body, uuid, 16);
+	body[16] = 1; /* version */
 	for (int i = 0; i < 8; i++) {
-		body[16 + i] = frame >> (56 - 8 * i);
-		body[24 + i] = ns >> (56 - 8 * i);
+		body[17 + i] = frame >> (56 - 8 * i);
+		body[25 + i] = ns >> (56 - 8 * i);
 	}
 	guint8 *o = out;
 	const guint8 head[] = {0, 0, 0, 1, 6, 5, sizeof body};

@@ -1,0 +1,125 @@
+// Camctl is the other side of every wire: the stream doctor of whoever looks after a camera.
+//
+//	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
+//	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
+//	camctl version
+//
+// Exit codes: 0 all is well; 1 something else went wrong; 2 the command line; 3 the camera can't be reached; 4 the
+// credential is refused; 5 there is no such stream; 6 no packet came; 7 no decodable picture came; 8 the stream ended
+// before its time; 9 (picture) no picture could be read.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes, part of the command's contract.
+const (
+	exitOK = iota
+	exitOther
+	exitUsage
+	exitUnreachable
+	exitCredential
+	exitNoStream
+	exitNoPackets
+	exitNoPicture
+	exitEnded
+	exitUnreadable
+)
+
+// fault is an error that has an exit code of its own.
+type fault struct {
+	code int
+	err  error
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// commands is the command line.
+type commands struct {
+	Watch   watchCommand   `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
+	Picture pictureCommand `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// streams are the process's standard streams.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run parses and runs a command line and returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	var cli commands
+	exited := -1
+	parser, err := kong.New(&cli,
+		kong.Name("camctl"),
+		kong.Description("The stream doctor of an Ocellus camera, and of any RTSP camera with H.264.\n\n"+exitHelp),
+		kong.UsageOnError(),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(code int) { exited = code }),
+	)
+	if err != nil {
+		fmt.Fprintln(s.err, "camctl:", err)
+		return exitOther
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintln(s.err, "camctl:", err)
+		return exitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return exitCode(command.Run(s), s.err)
+}
+
+const exitHelp = "Exit codes: 0 well, 1 other, 2 usage, 3 unreachable, 4 credential refused, 5 no such stream, " +
+	"6 no packets, 7 no decodable picture, 8 ended before its time, 9 no picture could be read."
+
+func exitCode(err error, out io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(out, "camctl:", err)
+	var f *fault
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return exitOther
+}
+
+type versionCommand struct{}
+
+// Run prints the version and what it was built with.
+func (versionCommand) Run(s streams) error {
+	_, err := fmt.Fprintf(s.out, "camctl %s %s %s/%s\n", moduleVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+func moduleVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
