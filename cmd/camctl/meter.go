@@ -117,7 +117,7 @@ func (m *meter) unit(u rtp.Unit, now time.Time) {
 		}
 	}
 	m.idr(u, now)
-	m.steps.add(ticks, m.sps)
+	m.steps.add(ticks)
 	if m.burst.over(ticks, now) {
 		m.stamp(u, ticks, now)
 	}
@@ -199,7 +199,7 @@ type steps struct {
 // warmUp is how many steps are needed before their median is taken for the nominal step.
 const warmUp = 5
 
-func (s *steps) add(ticks int64, sps h264.SPS) {
+func (s *steps) add(ticks int64) {
 	step := int(ticks - s.last)
 	begun := s.begun
 	s.begun, s.last = true, ticks
@@ -210,7 +210,7 @@ func (s *steps) add(ticks int64, sps h264.SPS) {
 		s.backwards++
 		return
 	}
-	if nominal := s.nominal(sps); nominal > 0 && abs(step-nominal) > nominal/2 {
+	if nominal := s.nominal(); nominal > 0 && abs(step-nominal) > nominal/2 {
 		s.forward++
 	}
 	if len(s.all) < maxSamples {
@@ -218,15 +218,13 @@ func (s *steps) add(ticks int64, sps h264.SPS) {
 	}
 }
 
-// nominal is the median of the first steps, or what the SPS promises until there are enough of them.
-func (s *steps) nominal(sps h264.SPS) int {
-	if len(s.all) >= warmUp {
-		return quantile(s.all[:min(len(s.all), 101)], 0.5)
+// nominal is the median of the first steps; 0 until there are enough of them. What the SPS promises is not asked:
+// many cameras promise 25 or 30 and deliver something else, steadily.
+func (s *steps) nominal() int {
+	if len(s.all) < warmUp {
+		return 0
 	}
-	if num, den := sps.FrameRate(); num > 0 {
-		return int(mediaClock * int64(den) / int64(num))
-	}
-	return 0
+	return quantile(s.all[:min(len(s.all), 101)], 0.5)
 }
 
 func abs(n int) int { return max(n, -n) }

@@ -7,22 +7,22 @@ import (
 
 // second is the line of one second.
 type second struct {
-	Time        float64  `json:"t_s"` // since the begin
-	Pictures    int      `json:"pictures"`
-	FPS         float64  `json:"fps"`
-	BitrateBPS  int      `json:"bitrate_bps"`
-	Packets     int      `json:"packets"`
-	Lost        int      `json:"lost"`
-	Gaps        int      `json:"gaps"`
-	Duplicates  int      `json:"duplicates"`
-	Reordered   int      `json:"reordered"`
-	Damaged     int      `json:"damaged"` // pictures that miss something
-	IDRs        int      `json:"idrs"`
-	Jumps       int      `json:"timestamp_jumps"`
-	Reports     int      `json:"sender_reports"`
-	LatencyP50  *float64 `json:"latency_p50_ms,omitempty"`
-	LatencyP99  *float64 `json:"latency_p99_ms,omitempty"`
-	LatencyJitt *float64 `json:"latency_jitter_ms,omitempty"` // p99 - p50
+	Time       float64  `json:"t_s"` // since the begin
+	Pictures   int      `json:"pictures"`
+	FPS        float64  `json:"fps"`
+	BitrateBPS int      `json:"bitrate_bps"`
+	Packets    int      `json:"packets"`
+	Lost       int      `json:"lost"`
+	Gaps       int      `json:"gaps"`
+	Duplicates int      `json:"duplicates"`
+	Reordered  int      `json:"reordered"`
+	Damaged    int      `json:"damaged"` // pictures that miss something
+	IDRs       int      `json:"idrs"`
+	Jumps      int      `json:"timestamp_jumps"`
+	Reports    int      `json:"sender_reports"`
+	LatencyP50 *float64 `json:"latency_p50_ms,omitempty"`
+	LatencyP99 *float64 `json:"latency_p99_ms,omitempty"`
+	Jitter     *float64 `json:"latency_jitter_ms,omitempty"` // p99 - p50
 }
 
 // counters are the totals that a second's line is the difference of.
@@ -50,7 +50,7 @@ func (m *meter) second(last *counters, now time.Time) second {
 		s.LatencyP50 = millis(quantile(t.differences, 0.5))
 		s.LatencyP99 = millis(quantile(t.differences, 0.99))
 	} else if len(t.differences) > 0 {
-		s.LatencyJitt = millis(quantile(t.differences, 0.99) - quantile(t.differences, 0.5))
+		s.Jitter = millis(quantile(t.differences, 0.99) - quantile(t.differences, 0.5))
 	}
 	*last = counters{raw: r, jumps: m.steps.jumps(), reports: len(m.sender.reports), at: now}
 	m.tick = tally{differences: t.differences[:0]}
@@ -91,14 +91,13 @@ type summary struct {
 	BackwardJumps int     `json:"timestamp_jumps_backward"`
 	LongestStepMS float64 `json:"longest_step_ms"`
 
-	IDRs       int `json:"idrs"`
-	IDRBytes   int `json:"idr_bytes_median"`
-	IDRMax     int `json:"idr_bytes_max"`
-	GOP        int `json:"gop_median"`
-	GOPMin     int `json:"gop_min"`
-	GOPMax     int `json:"gop_max"`
-	Stamps     int `json:"capture_stamps"`
-	latency    latency
+	IDRs       int      `json:"idrs"`
+	IDRBytes   int      `json:"idr_bytes_median"`
+	IDRMax     int      `json:"idr_bytes_max"`
+	GOP        int      `json:"gop_median"`
+	GOPMin     int      `json:"gop_min"`
+	GOPMax     int      `json:"gop_max"`
+	Stamps     int      `json:"capture_stamps"`
 	LatencyP50 *float64 `json:"latency_p50_ms,omitempty"`
 	LatencyP99 *float64 `json:"latency_p99_ms,omitempty"`
 	Jitter     *float64 `json:"latency_jitter_ms,omitempty"`
@@ -110,9 +109,6 @@ type summary struct {
 	AheadMS     *float64 `json:"sender_clock_ahead_ms,omitempty"`  // NTP clock of the reports against ours
 	StampMS     *float64 `json:"sender_stamp_offset_ms,omitempty"` // NTP time of a picture against its capture stamp
 }
-
-// latency is what the capture stamps say.
-type latency struct{ p50, p99, jitter time.Duration }
 
 // summary closes the measurement.
 func (m *meter) summary(c connection, now time.Time) summary {
@@ -140,7 +136,7 @@ func (m *meter) summary(c connection, now time.Time) summary {
 
 // rates fills in what is counted over time.
 func (m *meter) rates(s *summary, now time.Time) {
-	if step := m.steps.nominal(m.sps); step > 0 {
+	if step := m.steps.nominal(); step > 0 {
 		s.NominalFPS = round(mediaClock/float64(step), 3)
 	}
 	s.LongestStepMS = round(float64(quantile(m.steps.all, 1))/mediaClock*1000, 1)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
-	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtcp"
 	pionrtp "github.com/pion/rtp"
@@ -220,9 +219,9 @@ func (s *source) onReport(p rtcp.Packet) {
 }
 
 // tlsConfig makes the check of an RTSPS server's certificate: the system's roots, a pinned certificate, or none.
-func tlsConfig(insecure bool, pin string) (*tls.Config, error) {
+func tlsConfig(host string, insecure bool, pin string) (*tls.Config, error) {
 	if pin == "" {
-		return &tls.Config{InsecureSkipVerify: insecure}, nil //nolint:gosec // asked for by --insecure
+		return &tls.Config{ServerName: host, InsecureSkipVerify: insecure}, nil //nolint:gosec // asked for by --insecure
 	}
 	want, err := hex.DecodeString(strings.ReplaceAll(pin, ":", ""))
 	if err != nil || len(want) != sha256.Size {
@@ -247,5 +246,3 @@ func checkPin(chain []*x509.Certificate, want []byte) error {
 }
 
 var errPin = errors.New("the camera's certificate is not the pinned one")
-
-var _ = description.MediaTypeVideo

@@ -27,7 +27,7 @@ func (c *watchCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	trust, err := tlsConfig(c.Insecure, c.Pin)
+	trust, err := tlsConfig(u.Hostname(), c.Insecure, c.Pin)
 	if err != nil {
 		return err
 	}
