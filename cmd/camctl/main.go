@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -52,6 +51,9 @@ type commands struct {
 	Picture pictureCommand `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
+
+// release is set by the linker: -X main.release=1.2.3.
+var release = "devel" //nolint:gochecknoglobals // the linker's place
 
 // streams are the process's standard streams.
 type streams struct {
@@ -112,14 +114,6 @@ type versionCommand struct{}
 
 // Run prints the version and what it was built with.
 func (versionCommand) Run(s streams) error {
-	_, err := fmt.Fprintf(s.out, "camctl %s %s %s/%s\n", moduleVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(s.out, "camctl %s %s %s/%s\n", release, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
-}
-
-func moduleVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

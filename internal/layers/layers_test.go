@@ -50,6 +50,7 @@ func floors() []row {
 		{"cmd/camctl", []string{"codec/...", "access", "internal/statefile", "internal/monotime", "internal/secret",
 			"stream/rtp", "ota/bundle", "ota/trust", "provision/smartconfig", "provision/qr"},
 			"the wire is the contract: the pure formats, never a feature; monotime because arrival is measured on the capture clock"},
+		{"lab/bench/...", []string{"lab/bench/..."}, "the programs of one benchmark share its clip"},
 		{"lab/...", nil, "it runs the built binaries"},
 	}
 }
