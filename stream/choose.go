@@ -49,6 +49,7 @@ type Plan struct {
 	Mode     hal.Mode
 	Straight bool   // the driver's H.264 goes out as it is; every output carries the same access units
 	Luma     bool   // pictures can be looked at
+	Streams  bool   // H.264 comes out
 	Why      string // for a person: agent probe prints it
 }
 
@@ -59,8 +60,10 @@ func Choose(q Question) (Plan, error) {
 	coded, isCoded := best(q.Modes, hal.PixelFormat.Coded, wanted[0].Output, nil)
 	raw, isRaw := best(q.Modes, picture, envelope(q.Wishes), q.Encoders)
 	encode := slices.ContainsFunc(q.Encoders, EncoderFacts.usable)
-	straight := Plan{Mode: coded, Straight: true, Why: fmt.Sprintf("%v straight from the camera", coded)}
-	encoded := Plan{Mode: raw, Luma: true, Why: fmt.Sprintf("%v through %s", raw, names(q.Encoders))}
+	straight := Plan{Mode: coded, Straight: true, Streams: true}
+	straight.Why = fmt.Sprintf("%v straight from the camera", coded)
+	encoded := Plan{Mode: raw, Luma: true, Streams: encode}
+	encoded.Why = fmt.Sprintf("%v through %s", raw, names(q.Encoders))
 	switch {
 	case isRaw && q.Luma && (encode || q.onlyLuma()):
 		encoded.Why += lumaWhy(isCoded, encode)

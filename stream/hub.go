@@ -157,3 +157,64 @@ func (h *Hub) Close() {
 		s.Close()
 	}
 }
+
+// attach tells the hub that a source begins to publish: what, and how to ask it for an IDR (nil: it can't).
+func (h *Hub) attach(info Info, force func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if info.Width != h.info.Width || info.Height != h.info.Height || info.Encoder != h.info.Encoder {
+		h.params.forget()
+	}
+	h.info, h.force = info, force
+	h.idr.restart()
+	h.status.set(Starting, "", time.Now())
+}
+
+// detach tells the hub that its source has stopped, and why.
+func (h *Hub) detach(state State, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.force = nil
+	h.idr.restart()
+	h.status.set(state, reason, time.Now())
+}
+
+// setState tells what the source is about to do.
+func (h *Hub) setState(state State, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status.state != state || h.status.reason != reason {
+		h.status.set(state, reason, time.Now())
+	}
+}
+
+// starting tells that the source is being opened. One that has failed stays failed until it works.
+func (h *Hub) starting() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status.state == Idle {
+		h.status.set(Starting, "", time.Now())
+	}
+}
+
+// resize notes that the pictures have another size from now on.
+func (h *Hub) resize(width, height int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.info.Width, h.info.Height = width, height
+}
+
+// retune notes settings that changed while the source runs.
+func (h *Hub) retune(bitrateBPS, gop int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.info.BitrateBPS, h.info.GOP = bitrateBPS, gop
+}
+
+// encoded adds what the encoder needed for one picture.
+func (h *Hub) encoded(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.encoderLast = d
+	h.counters.encoderTotal += d
+}

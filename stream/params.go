@@ -7,13 +7,6 @@ import (
 	"github.com/ocellus/ocellus/codec/h264"
 )
 
-// NAL unit types of the parameter sets (H.264 table 7-1) and the mask of nal_unit_type in the header byte.
-const (
-	nalTypeMask = 0x1f
-	nalSPS      = 7
-	nalPPS      = 8
-)
-
 // Params are the parameter sets of a stream, NAL units without start codes. Nobody writes into them.
 type Params struct {
 	SPS, PPS   []byte
@@ -31,15 +24,8 @@ type paramCache struct {
 
 // learn takes over the parameter sets in front of an IDR where they differ from those known.
 func (c *paramCache) learn(idr *h264.AccessUnit) {
-	var sps, pps []byte
-	for _, u := range idr.NALUs {
-		switch u[0] & nalTypeMask {
-		case nalSPS:
-			sps = first(sps, u)
-		case nalPPS:
-			pps = first(pps, u)
-		}
-	}
+	found := h264.FindParams(idr.NALUs)
+	sps, pps := found.SPS, found.PPS
 	if sps == nil || pps == nil || c.known && bytes.Equal(sps, c.sps) && bytes.Equal(pps, c.pps) {
 		return
 	}
@@ -51,14 +37,6 @@ func (c *paramCache) learn(idr *h264.AccessUnit) {
 		close(c.ready)
 	}
 	c.known = true
-}
-
-// first keeps a once it is set.
-func first(a, b []byte) []byte {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // forget makes the next one who asks wait for the parameter sets of the next IDR.

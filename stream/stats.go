@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/h264"
+	"github.com/ocellus/ocellus/hal"
 )
 
 // rateWindow is the time over which picture rate and bit rate are measured: two usual GOPs.
@@ -99,4 +100,31 @@ func (h *Hub) Stats() HubStats {
 	s.FPS, s.BitrateBPS = c.rates(now)
 	s.State, s.Reason = h.status.now(now, info.Rate)
 	return s
+}
+
+// SourceStats are the figures of a camera at one moment.
+type SourceStats struct {
+	Camera   hal.DeviceInfo
+	Mode     hal.Mode          // as the driver chose it; zero while the camera is closed
+	Why      string            // why that mode
+	Starts   uint64            // times that the camera was opened
+	Failures uint64            // times that it failed or could not be opened
+	Faults   map[string]uint64 // what it delivered that was bad, by kind; those that are not zero
+	Lookers  int
+	Streams  []HubStats
+}
+
+// Stats returns the figures of this moment.
+func (s *Source) Stats() SourceStats {
+	st := SourceStats{Camera: s.camera.Info(), Faults: s.faults.snapshot(), Lookers: s.lookers.demand.count()}
+	for _, o := range s.outputs {
+		st.Streams = append(st.Streams, o.hub.Stats())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Starts, st.Failures = s.starts, s.fails
+	if s.current != nil {
+		st.Mode, st.Why = s.current.mode, s.current.plan.Why
+	}
+	return st
 }
