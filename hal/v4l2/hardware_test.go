@@ -1,0 +1,212 @@
+package v4l2
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/hal"
+)
+
+// The tests in this file need real nodes, or the kernel's simulators vivid, v4l2loopback and vicodec. The virtual
+// board runs them from a static test binary:
+//
+//	OCELLUS_V4L2_CAMERA=/dev/video0,/dev/video1   capture nodes
+//	OCELLUS_V4L2_ENCODER=/dev/video2              memory-to-memory encoders
+//	OCELLUS_V4L2_CODED=FWHT                       what the encoders make, if not H264
+const (
+	envCamera  = "OCELLUS_V4L2_CAMERA"
+	envEncoder = "OCELLUS_V4L2_ENCODER"
+	envCoded   = "OCELLUS_V4L2_CODED"
+)
+
+func devices(t *testing.T, env string) []string {
+	t.Helper()
+	list := os.Getenv(env)
+	if list == "" {
+		t.Skipf("no device: %s is not set", env)
+	}
+	return strings.Split(list, ",")
+}
+
+func testLog(t *testing.T) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func TestHardwareFind(t *testing.T) {
+	if os.Getenv(envCamera) == "" && os.Getenv(envEncoder) == "" {
+		t.Skipf("no device: neither %s nor %s is set", envCamera, envEncoder)
+	}
+	nodes, err := Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		t.Logf("%s %s %q driver=%s bus=%s caps=%#08x multiplanar=%v in=%v out=%v %s", n.Path, n.Kind, n.Info.Name,
+			n.Info.Driver, n.Info.Bus, n.Caps, n.MultiPlanar, n.Inputs, n.Formats, n.Why)
+	}
+}
+
+// TestHardwareFormats takes pictures in every format of a camera, each at its first size.
+func TestHardwareFormats(t *testing.T) {
+	for _, path := range devices(t, envCamera) {
+		cam, err := OpenCamera(path, testLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes, err := cam.Modes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %d modes", path, len(modes))
+		done := make(map[hal.PixelFormat]bool)
+		for _, m := range modes {
+			if m.Width > 1280 || done[m.Format] {
+				continue
+			}
+			done[m.Format] = true
+			takePictures(t, cam, m, 10)
+		}
+	}
+}
+
+func takePictures(t *testing.T, cam hal.Camera, want hal.Mode, n int) {
+	t.Helper()
+	c, err := cam.Start(t.Context(), want)
+	if err != nil {
+		t.Errorf("start %v: %v", want, err)
+		return
+	}
+	defer c.Close()
+	if got := c.Mode(); got.Format != want.Format || got.Width != want.Width || got.Height != want.Height {
+		t.Errorf("asked for %v, got %v", want, got)
+	}
+	var first, last hal.Frame
+	var lost uint32
+	for i := range n {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		f, err := c.Next(ctx)
+		cancel()
+		if err != nil {
+			t.Errorf("%v, frame %d: %v", want, i, err)
+			return
+		}
+		if size := totalSize(colourPlanes(f.Format, f.Width, f.Height, f.Stride)); size > 0 && len(f.Data) != size {
+			t.Errorf("%v: a picture of %d bytes, want %d", want, len(f.Data), size)
+		}
+		if i == 0 {
+			first = f
+		}
+		lost += f.Lost
+		last = f
+	}
+	rate := float64(n-1) / (last.PTS - first.PTS).Seconds()
+	age := monotonic() - last.PTS
+	t.Logf("%v: got %v stride %d, %d pictures, %d lost, %.1f a second, the last is %v old", want, c.Mode(), last.Stride, n,
+		lost, rate, age.Round(time.Microsecond))
+}
+
+// TestHardwareTime64 takes pictures with the other layout of v4l2_buffer that a 32-bit kernel knows.
+func TestHardwareTime64(t *testing.T) {
+	if wide == 1 {
+		t.Skip("64 bit has one layout")
+	}
+	for _, path := range devices(t, envCamera) {
+		cam, err := openCamera(func(path string) (kernel, error) {
+			k, err := openNode(path)
+			if err == nil {
+				k.(*node).time64 = true
+			}
+			return k, err
+		}, path, testLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes, err := cam.Modes(t.Context())
+		if err != nil || len(modes) == 0 {
+			t.Fatal(modes, err)
+		}
+		takePictures(t, cam, modes[len(modes)-1], 10)
+	}
+}
+
+func TestHardwareEncoder(t *testing.T) {
+	for _, path := range devices(t, envEncoder) {
+		coded := hal.H264
+		if c := os.Getenv(envCoded); c != "" {
+			coded = hal.FourCC(c)
+		}
+		enc, err := OpenEncoderFor(path, coded, testLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range enc.Inputs() {
+			for _, size := range []size{{640, 480}, {640, 360}, {642, 362}} {
+				encodePictures(t, enc, hal.EncoderConfig{Input: in, Width: size.width, Height: size.height,
+					Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 30)
+			}
+		}
+	}
+}
+
+func encodePictures(t *testing.T, enc hal.Encoder, c hal.EncoderConfig, n int) {
+	t.Helper()
+	e, err := enc.Open(t.Context(), c)
+	if err != nil {
+		t.Errorf("open %+v: %v", c, err)
+		return
+	}
+	defer e.Close()
+	raw := hal.Frame{Format: c.Input, Width: c.Width, Height: c.Height}
+	raw.Data = make([]byte, totalSize(colourPlanes(c.Input, c.Width, c.Height, 0)))
+	var out, bytes int
+	for round := range 2 { // the second one after a drain
+		begin := time.Now()
+		var late int
+		take := func(f hal.Frame) {
+			if f.Seq != uint32(round*n+out) || f.PTS != time.Duration(f.Seq)*40*time.Millisecond {
+				t.Errorf("%+v: access unit %d is picture %d at %v", c, out, f.Seq, f.PTS)
+			}
+			out, bytes = out+1, bytes+len(f.Data)
+		}
+		for i := range n {
+			for j := range raw.Data {
+				raw.Data[j] = byte(j/7 + i*3)
+			}
+			raw.Seq = uint32(round*n + i)
+			raw.PTS = time.Duration(raw.Seq) * 40 * time.Millisecond
+			f, err := e.Encode(t.Context(), raw)
+			if err != nil {
+				t.Fatalf("%+v, picture %d: %v", c, i, err)
+			}
+			if f.Data == nil {
+				late++
+				continue
+			}
+			take(f)
+		}
+		for {
+			f, err := e.Drain(t.Context())
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("drain: %v", err)
+			}
+			take(f)
+		}
+		if out != n {
+			t.Errorf("%+v: %d pictures in, %d out", c, n, out)
+		}
+		t.Logf("%v %dx%d: %d in, %d out, %d bytes, %d calls without one, %.1f a second", c.Input, c.Width, c.Height, n, out,
+			bytes, late, float64(n)/time.Since(begin).Seconds())
+		out, bytes = 0, 0
+	}
+	t.Logf("force idr: %v; bitrate: %v", e.Control(hal.ForceIDR, 0), e.Control(hal.Bitrate, 500_000))
+}
