@@ -1,0 +1,135 @@
+package rtsp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// group is the multicast group of a stream: one reader of the fan-out, whoever listens. It is made by the first SETUP
+// that asks for it and closed with the server.
+type group struct {
+	socket *udpSocket
+	sender *udpSender
+	rtp    netip.AddrPort // RTCP has the next port
+	ttl    uint
+
+	// owned by the fan-out's goroutine
+	reader  *reader
+	members map[*reader]bool // their outlets are not used
+}
+
+// openGroup returns the group of the stream; the first call opens it, on the interface that has the address local.
+func (f *fanout) openGroup(local netip.Addr) (*group, error) {
+	f.groupMu.Lock()
+	defer f.groupMu.Unlock()
+	if f.opened != nil {
+		return f.opened, nil
+	}
+	m := f.config.Multicast
+	socket, err := listenUDP("udp4", "", 0, sendMode(f.mode.Load()))
+	if err != nil {
+		return nil, fmt.Errorf("open multicast of %s: %w", f.name, err)
+	}
+	if err := socket.routeMulticast(m, local); err != nil {
+		return nil, errors.Join(fmt.Errorf("open multicast of %s: %w", f.name, err), socket.close())
+	}
+	g := &group{socket: socket, rtp: groupAddress(m, f.index), ttl: uint(m.TTL), members: map[*reader]bool{}}
+	g.sender = newUDPSender(socket.raw, &socket.mode, &f.counts.udpFailures)
+	f.opened = g
+	return g, nil
+}
+
+// closeGroup closes the socket of the group. The fan-out has stopped.
+func (f *fanout) closeGroup() error {
+	f.groupMu.Lock()
+	defer f.groupMu.Unlock()
+	if f.opened == nil {
+		return nil
+	}
+	return f.opened.socket.close()
+}
+
+// groupAddress returns the group and RTP port of the stream with that index: configured, or random.
+func groupAddress(m Multicast, index int) netip.AddrPort {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	ip := [4]byte{239, 255, random[0], 1 + random[1]%254}
+	if a, err := netip.ParseAddr(m.Address); err == nil && a.Is4() {
+		ip = a.As4()
+		binary.BigEndian.PutUint32(ip[:], binary.BigEndian.Uint32(ip[:])+uint32(index))
+	}
+	port := 20000 + int(binary.BigEndian.Uint16(random[2:])%20000)*2
+	if m.Port != 0 {
+		port = m.Port + 2*index
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(port))
+}
+
+// routeMulticast sets TTL and interface of what the socket sends.
+func (s *udpSocket) routeMulticast(m Multicast, local netip.Addr) error {
+	mreq := unix.IPMreqn{}
+	if local.Unmap().Is4() {
+		mreq.Address = local.Unmap().As4()
+	}
+	if m.Interface != "" {
+		i, err := net.InterfaceByName(m.Interface)
+		if err != nil {
+			return fmt.Errorf("interface %s: %w", m.Interface, err)
+		}
+		mreq = unix.IPMreqn{Ifindex: int32(i.Index)}
+	}
+	var err error
+	control := s.raw.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, m.TTL),
+			unix.SetsockoptIPMreqn(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &mreq))
+	})
+	return errors.Join(control, err)
+}
+
+// joinGroup counts m among those who listen to the group, and answers its PLAY. The first makes the fan-out send.
+func (f *fanout) joinGroup(g *group, m *reader) {
+	if m.retired = false; g.members[m] {
+		return
+	}
+	g.members[m] = true
+	if f.group == nil || len(g.members) == 1 {
+		f.group = g
+		to := netip.AddrPortFrom(g.rtp.Addr(), g.rtp.Port()+1)
+		outlet := newUDPOutlet(g.sender, &f.pacer, g.rtp, g.socket, to, g.socket.inet6)
+		g.reader = &reader{outlet: outlet, answer: m.answer, end: func() {}}
+		m.answer = nil
+		f.join(g.reader)
+		return
+	}
+	f.hub.RequestIDR() // the others see it too; a replay would confuse them
+	f.begin(m, start{known: g.reader.phase == live, seq: f.packetizer.NextSeq(), timestamp: f.last.timestamp})
+}
+
+// leaveGroup counts m out. The last one stops the sending.
+func (f *fanout) leaveGroup(g *group, m *reader) {
+	if !g.members[m] {
+		return
+	}
+	delete(g.members, m)
+	if len(g.members) == 0 {
+		f.leave(g.reader)
+	}
+}
+
+// endGroup tells the members that the stream has ended.
+func (f *fanout) endGroup() {
+	if f.group == nil {
+		return
+	}
+	for m := range f.group.members {
+		m.end()
+	}
+	clear(f.group.members)
+}
