@@ -23,8 +23,9 @@ const (
 	hubQueue = 32
 	// joinPatience is how long a reader that joins waits for the IDR that was asked for.
 	joinPatience = 150 * time.Millisecond
-	// keepAfterDescribe keeps the stream up between a DESCRIBE and the PLAY that follows.
-	keepAfterDescribe = 5 * time.Second
+	// linger keeps the stream up between a DESCRIBE and the PLAY that follows, and when the last reader has left: who
+	// comes next finds a GOP that can be replayed.
+	linger = 5 * time.Second
 	// askInterval is how often a slow reader may ask for an IDR: it must not cost the others their picture quality.
 	askInterval = 2 * time.Second
 	// reportInterval is the time between two sender reports to a reader (RFC 3550 6.2).
@@ -32,7 +33,7 @@ const (
 )
 
 // fanout brings one stream to its readers. What is below "owned" belongs to the goroutine of run, which lives from the
-// first DESCRIBE or PLAY until the last reader has gone. Everybody else hands it functions (do).
+// first DESCRIBE or PLAY until a while after the last reader has gone. Everybody else hands it functions (do).
 type fanout struct {
 	name   string
 	index  int // among the streams
@@ -159,7 +160,7 @@ func (f *fanout) needless() bool {
 
 // touch keeps the stream up for a while, since somebody is about to play it.
 func (f *fanout) touch() {
-	f.do(func() { f.keep = time.Now().Add(keepAfterDescribe) })
+	f.do(func() { f.keep = time.Now().Add(linger) })
 }
 
 // run serves the readers until none is left, the stream ends, or ctx does. Whoever calls while it is winding up makes

@@ -84,6 +84,7 @@ func (f *fanout) leave(r *reader) {
 	}
 	other := func(x *reader) bool { return x == r }
 	f.tcp, f.udp = slices.DeleteFunc(f.tcp, other), slices.DeleteFunc(f.udp, other)
+	f.keep = time.Now().Add(linger)
 	f.flush() // no message of its outlet is left in a batch
 	r.outlet.discard()
 	if o, ok := r.outlet.(*udpOutlet); ok {

@@ -79,10 +79,7 @@ func (s *session) pause() {
 	r, g := s.reader, s.group
 	s.mu.Unlock()
 	if r != nil && s.playing.Swap(false) {
-		s.fanout.call(func() {
-			s.fanout.keep = time.Now().Add(keepAfterDescribe)
-			s.fanout.dismiss(g, r)
-		})
+		s.fanout.call(func() { s.fanout.dismiss(g, r) })
 	}
 }
 
