@@ -96,40 +96,57 @@ func (r *run) next(ctx context.Context) (hal.Frame, error) {
 	if err != nil {
 		return f, err
 	}
-	var late bool
-	if f.PTS, late = r.src.timeline.forward(f.PTS); late {
-		r.src.faults.add(faultLate, 1)
+	t := &r.src.timeline
+	if !t.goesBack(f.PTS) || !reordered(f) {
+		var late bool
+		if f.PTS, late = t.forward(f.PTS); late {
+			r.src.faults.add(faultLate, 1)
+		}
 	}
 	r.frames.Add(1)
 	r.last.Store(int64(time.Since(r.started)))
 	return f, nil
 }
 
+// direct is the work on a camera that codes by itself.
+type direct struct {
+	run *run
+	asm assembler
+}
+
 // straight publishes the camera's own H.264, the same access units on every output.
 func (r *run) straight(ctx context.Context) error {
 	r.tuneAll()
 	info, force := r.straightInfo(), r.forceIDR()
-	a := assembler{pool: &r.src.pool, faults: &r.src.faults}
+	d := direct{r, assembler{pool: &r.src.pool, faults: &r.src.faults}}
 	for _, o := range r.src.outputs {
 		o.hub.attach(info, force)
-		if a.mark == nil {
-			a.mark = o.mark
+		if d.asm.mark == nil {
+			d.asm.mark = o.mark
 		}
 	}
 	for {
-		f, err := r.next(ctx)
-		if err != nil {
+		if err := d.step(ctx); err != nil {
 			return err
 		}
-		au := a.unit(f)
-		if a.changed {
-			a.changed = false
-			r.changedParams(&a)
-		}
-		if au != nil {
-			r.publish(au)
-		}
 	}
+}
+
+// step moves one frame from the camera to the hubs. It allocates nothing.
+func (d *direct) step(ctx context.Context) error {
+	f, err := d.run.next(ctx)
+	if err != nil {
+		return err
+	}
+	au := d.asm.unit(f)
+	if d.asm.changed {
+		d.asm.changed = false
+		d.run.changedParams(&d.asm)
+	}
+	if au != nil {
+		d.run.publish(au)
+	}
+	return nil
 }
 
 // publish hands an access unit to every hub. Pictures that are missing in front of it make decoders show damage until

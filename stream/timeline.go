@@ -3,6 +3,7 @@ package stream
 import (
 	"time"
 
+	"github.com/ocellus/ocellus/codec/h264"
 	"github.com/ocellus/ocellus/hal"
 )
 
@@ -29,6 +30,28 @@ func (t *timeline) forward(pts time.Duration) (_ time.Duration, late bool) {
 	}
 	t.last, t.begun = p, true
 	return p, late
+}
+
+// goesBack reports whether the PTS is before the last one, by less than a clock that was set anew would make it.
+func (t *timeline) goesBack(pts time.Duration) bool {
+	back := t.last - pts
+	return t.begun && t.shift == 0 && back > 0 && back < jumpBack
+}
+
+// reordered reports whether the frame is a B picture: it is shown before one that was sent already, so its PTS goes
+// back by right. No camera codes so; recorded files do.
+func reordered(f hal.Frame) bool {
+	if !f.Format.Coded() {
+		return false
+	}
+	var room [32][]byte
+	for _, u := range h264.SplitAnnexB(room[:0], f.Data) {
+		if h264.TypeOf(u).VCL() {
+			slice, err := h264.ParseSliceStart(u)
+			return err == nil && slice.Type == h264.SliceB
+		}
+	}
+	return false
 }
 
 // decimator picks the pictures that an output of a lower rate takes, by their PTS.

@@ -80,3 +80,22 @@ func TestDecimator(t *testing.T) {
 		})
 	}
 }
+
+func TestReordered(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		format hal.PixelFormat
+		data   []byte
+		want   bool
+	}{
+		"B slice":       {hal.H264, annexB(aud, "\x01\xa8\x10"), true}, // first_mb 0, slice_type 1
+		"P slice":       {hal.H264, annexB(aud, "\x41\xe8\x10"), false},
+		"IDR":           {hal.H264, annexB(sps720, pps, idr), false},
+		"garbage":       {hal.H264, []byte("garbage"), false},
+		"not a picture": {hal.YU12, annexB("\x01\xa8\x10"), false},
+	} {
+		if got := reordered(hal.Frame{Format: tt.format, Data: tt.data}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
