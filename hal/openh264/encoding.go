@@ -2,16 +2,20 @@
 
 package openh264
 
+// #include "bridge.h"
+import "C"
+
 import (
 	"context"
 	"fmt"
-	"image"
 	"io"
+	"slices"
 	"sync"
+	"time"
+	"unsafe"
 
-	"github.com/pion/mediadevices/pkg/codec"
-	"github.com/pion/mediadevices/pkg/codec/openh264"
-	"github.com/pion/mediadevices/pkg/prop"
+	// Brings the library into the link; its bindings are not used.
+	_ "github.com/pion/mediadevices/pkg/codec/openh264"
 
 	"github.com/ocellus/ocellus/codec/yuv"
 	"github.com/ocellus/ocellus/hal"
@@ -19,45 +23,46 @@ import (
 
 const missing = ""
 
-// encoding is one opened encoder. The wrapped one pulls its picture from Read, so a picture is laid down in picture
-// and then pulled.
+// encoding is one opened encoder.
 type encoding struct {
 	config hal.EncoderConfig
 
 	mu      sync.Mutex // guards the fields below; held while a picture is encoded
-	wrapped codec.ReadCloser
+	engine  *C.oce_encoder
 	picture yuv.Picture
+	data    []byte
 	gop     int
-	since   int // pictures since the last IDR
+	since   int // pictures since the last IDR, that one included
 	force   bool
 	lost    uint32 // pictures that the next access unit has to tell of
 	closed  bool
 }
 
 func open(c hal.EncoderConfig) (hal.Encoding, error) {
-	p, err := openh264.NewParams()
-	if err != nil {
-		return nil, fmt.Errorf("open openh264: %w", err)
-	}
-	p.BitRate = c.BitrateBPS
-	p.EnableFrameSkip = false
-	p.IntraPeriod = 0 // the GOP is counted here, so that it can change
-	p.MultipleThreadIdc = 1
-	p.SliceMode = openh264.SMSingleSlice
 	e := &encoding{config: c, gop: c.GOP}
 	if e.gop == 0 {
 		e.gop = max(int(2*c.Rate.Float()), 1)
 	}
-	e.wrapped, err = p.BuildVideoEncoder(e, prop.Media{Video: prop.Video{
-		Width: c.Width, Height: c.Height, FrameRate: float32(c.Rate.Float())}})
-	if err != nil {
-		return nil, fmt.Errorf("open openh264: %w", err)
+	var result C.int
+	e.engine = C.oce_open(C.oce_config{width: C.int(c.Width), height: C.int(c.Height), bitrate: C.int(c.BitrateBPS),
+		rate: C.float(c.Rate.Float())}, &result)
+	if e.engine == nil {
+		return nil, fmt.Errorf("open openh264 %dx%d@%v: %w", c.Width, c.Height, c.Rate, resultError(result))
 	}
 	return e, nil
 }
 
-// Read hands the picture to the wrapped encoder (video.Reader).
-func (e *encoding) Read() (image.Image, func(), error) { return e.picture.Image(), func() {}, nil }
+func resultError(r C.int) error {
+	switch r {
+	case C.OCE_NO_LIBRARY:
+		return fmt.Errorf("library not linked: %w", hal.ErrUnsupported)
+	case C.OCE_NO_MEMORY, 3:
+		return fmt.Errorf("out of memory")
+	case 1, 5:
+		return fmt.Errorf("parameters refused: %w", hal.ErrUnsupported)
+	}
+	return fmt.Errorf("library says %d", int(r))
+}
 
 // Encode implements hal.Encoding.
 func (e *encoding) Encode(ctx context.Context, raw hal.Frame) (hal.Frame, error) {
@@ -69,39 +74,51 @@ func (e *encoding) Encode(ctx context.Context, raw hal.Frame) (hal.Frame, error)
 	if e.closed {
 		return hal.Frame{}, closedError()
 	}
-	if err := e.lay(raw); err != nil {
-		e.lost += raw.Lost + 1
-		return hal.Frame{}, fmt.Errorf("encode openh264: %w", err)
-	}
-	if e.force || e.since >= e.gop {
-		if err := e.wrapped.Controller().(codec.KeyFrameController).ForceKeyFrame(); err != nil {
-			return hal.Frame{}, fmt.Errorf("encode openh264: force IDR: %w", err)
-		}
-	}
-	data, _, err := e.wrapped.Read()
 	e.lost += raw.Lost
-	if err != nil {
+	size, idr, err := e.code(raw)
+	if err != nil || size == 0 { // 0: rate control skipped the picture
 		e.lost++
+	}
+	if err != nil {
 		return hal.Frame{}, fmt.Errorf("encode openh264: %w", err)
 	}
-	if len(data) == 0 { // rate control skipped the picture
-		e.lost++
+	if size == 0 {
 		return hal.Frame{}, nil
 	}
-	return e.coded(raw, data), nil
-}
-
-// coded makes the frame of an access unit.
-func (e *encoding) coded(raw hal.Frame, data []byte) hal.Frame {
 	e.since++
-	if startsWithSPS(data) {
+	if idr {
 		e.since, e.force = 1, false
 	}
 	lost := e.lost
 	e.lost = 0
-	return hal.Frame{Format: hal.H264, Width: e.config.Width, Height: e.config.Height, Data: data,
-		PTS: raw.PTS, Seq: raw.Seq, Lost: lost, Corrupt: raw.Corrupt}
+	return hal.Frame{Format: hal.H264, Width: e.config.Width, Height: e.config.Height, Data: e.data,
+		PTS: raw.PTS, Seq: raw.Seq, Lost: lost, Corrupt: raw.Corrupt}, nil
 }
+
+// code codes a picture into e.data.
+func (e *encoding) code(raw hal.Frame) (size int, idr bool, err error) {
+	if err := e.lay(raw); err != nil {
+		return 0, false, err
+	}
+	var force C.int
+	if e.force || e.since >= e.gop {
+		force = 1
+	}
+	p := &e.picture
+	coded := C.oce_encode(e.engine, pointer(p.Y), pointer(p.Cb), pointer(p.Cr), C.int(p.YStride), C.int(p.CStride),
+		C.int64_t(raw.PTS/time.Millisecond), force)
+	if coded.result != 0 {
+		return 0, false, resultError(coded.result)
+	}
+	size = int(coded.size)
+	e.data = slices.Grow(e.data[:0], size)[:size]
+	if size > 0 {
+		C.oce_take(e.engine, pointer(e.data))
+	}
+	return size, coded.idr != 0, nil
+}
+
+func pointer(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // lay brings a frame into the form that the library takes.
 func (e *encoding) lay(raw hal.Frame) error {
@@ -114,13 +131,6 @@ func (e *encoding) lay(raw hal.Frame) error {
 		return e.picture.View(raw.Data, raw.Width, raw.Height, raw.Stride)
 	}
 	return e.picture.From(uint32(raw.Format), raw.Data, raw.Width, raw.Height, raw.Stride)
-}
-
-// startsWithSPS reports whether an access unit of this library is an IDR: it puts SPS and PPS before each, and begins
-// none other with them.
-func startsWithSPS(data []byte) bool {
-	const nalSPS = 7
-	return len(data) > 4 && data[0] == 0 && data[1] == 0 && data[2] == 0 && data[3] == 1 && data[4]&31 == nalSPS
 }
 
 // Drain implements hal.Encoding: nothing is ever inside.
@@ -152,7 +162,10 @@ func (e *encoding) Control(k hal.Control, value int) error {
 		return nil
 	case hal.Bitrate:
 		rate := min(max(value, minBitrate), maxBitrate)
-		return e.wrapped.Controller().(codec.BitRateController).SetBitRate(rate)
+		if result := C.oce_set_bitrate(e.engine, C.int(rate)); result != 0 {
+			return fmt.Errorf("openh264: bitrate %d: %w", rate, resultError(result))
+		}
+		return nil
 	}
 	return fmt.Errorf("openh264: %v: %w", k, hal.ErrUnsupported)
 }
@@ -164,8 +177,9 @@ func (e *encoding) Close() error {
 	if e.closed {
 		return nil
 	}
-	e.closed, e.picture = true, yuv.Picture{}
-	return e.wrapped.Close()
+	C.oce_close(e.engine)
+	e.closed, e.engine, e.picture, e.data = true, nil, yuv.Picture{}, nil
+	return nil
 }
 
 func closedError() error { return fmt.Errorf("openh264: %w", hal.ErrClosed) }

@@ -82,6 +82,8 @@ func TestGOPAndForcedIDR(t *testing.T) {
 			t.Errorf("picture %d: IDR without parameter sets", n)
 		} else if n == 0 {
 			first = params.Clone()
+		} else if want && !params.Equal(first) {
+			t.Errorf("picture %d: parameter sets changed: %x, at first %x", n, params, first)
 		}
 	}
 	if id := first.ProfileLevelID(); id[:3] != "42c" {
