@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/h264"
+	"github.com/ocellus/ocellus/codec/mp4"
 	"github.com/ocellus/ocellus/codec/testcard"
 	"github.com/ocellus/ocellus/hal"
 )
@@ -93,8 +93,12 @@ func readClip(file *os.File) (h264.Clip, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if n >= 8 && bytes.Equal(head[4:8], []byte("ftyp")) {
-		return nil, fmt.Errorf("MP4: %w", errors.ErrUnsupported)
+	if mp4.Is(head[:n]) {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		return mp4.OpenClip(file, info.Size())
 	}
 	return h264.OpenClip(file, h264.ClipOptions{})
 }
