@@ -1,6 +1,9 @@
 package rtp
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 const (
 	// MaxUnit and MaxUnitNALUs bound an access unit that a Depacketizer puts together.
@@ -194,10 +197,13 @@ func (d *Depacketizer) aggregated(w *work, b []byte) bool {
 	}
 	for len(b) > 0 {
 		if len(b) < 2 {
-			return false
+			return b[0] == 0
 		}
 		n := int(binary.BigEndian.Uint16(b))
-		if n == 0 || n > len(b)-2 {
+		if n == 0 { // zeros behind the last NAL unit: padding that some cameras send
+			return len(bytes.TrimLeft(b, "\x00")) == 0
+		}
+		if n > len(b)-2 {
 			return false
 		}
 		d.add(w, b[2:2+n])
@@ -207,14 +213,12 @@ func (d *Depacketizer) aggregated(w *work, b []byte) bool {
 }
 
 func (d *Depacketizer) fragment(w *work, b []byte) bool {
-	if len(b) < 3 {
-		return false
-	}
-	first, last, kind := b[1]&0x80 != 0, b[1]&0x40 != 0, b[1]&0x1f
-	if first && last || kind == 0 || kind >= typeSTAPA {
+	if len(b) < 2 || b[1]&0x1f == 0 || b[1]&0x1f >= typeSTAPA {
 		w.dropFragment()
 		return false
 	}
+	// First and last in one is forbidden, yet there are cameras that send small NAL units so.
+	first, last, kind := b[1]&0x80 != 0, b[1]&0x40 != 0, b[1]&0x1f
 	if first == w.fragment { // a second beginning, or none: what was begun or what comes now is not whole
 		d.damaged = true
 		w.dropFragment()
