@@ -1,6 +1,7 @@
 package h264
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,9 +23,10 @@ type AccessUnit struct {
 	// IDR: decoding can start here.
 	IDR bool
 
-	pool *Pool
-	buf  []byte
-	refs atomic.Int32
+	pool  *Pool
+	class int // of buf among the pool's classes
+	buf   []byte
+	refs  atomic.Int32
 }
 
 // Size returns the bytes of all NAL units together.
@@ -46,31 +48,58 @@ func (a *AccessUnit) Retain() *AccessUnit {
 func (a *AccessUnit) Release() {
 	switch n := a.refs.Add(-1); {
 	case n == 0:
-		a.pool.free.Put(a)
+		a.pool.put(a)
 	case n < 0:
 		panic("h264: access unit released more often than retained")
 	}
 }
 
-// Pool recycles the memory of access units. The zero Pool is ready; one stream has one, so that its buffers have the
-// size of its pictures.
-type Pool struct{ free sync.Pool }
+// Pool recycles the memory of access units, by size: the small pictures between two IDRs, of which many are held at a
+// time, do not sit in buffers of an IDR's size. The zero Pool is ready; one stream has one.
+type Pool struct{ free [poolClasses]sync.Pool }
+
+const (
+	smallestClass = 11 // 2 KiB, log2
+	poolClasses   = 24 // two for each power of two, up to 6 MiB: larger ones are left to the garbage collector
+)
+
+// sizeClass returns the class of a buffer that holds size bytes, and how many it has room for: 2^n or 3*2^(n-1).
+func sizeClass(size int) (class, room int) {
+	n := max(bits.Len(uint(max(size, 1)-1)), smallestClass)
+	class, room = 2*(n-smallestClass), 1<<n
+	if low := 3 << (n - 2); size <= low && class > 0 {
+		return class - 1, low
+	}
+	return class, room
+}
+
+// take returns an access unit whose buffer has room for size bytes.
+func (p *Pool) take(size int) *AccessUnit {
+	class, room := sizeClass(size)
+	if class >= poolClasses {
+		return &AccessUnit{pool: p, class: class, buf: make([]byte, 0, size)}
+	}
+	if a, _ := p.free[class].Get().(*AccessUnit); a != nil {
+		return a
+	}
+	return &AccessUnit{pool: p, class: class, buf: make([]byte, 0, room)}
+}
+
+func (p *Pool) put(a *AccessUnit) {
+	if a.class < poolClasses {
+		p.free[a.class].Put(a)
+	}
+}
 
 // Copy makes an access unit that holds a copy of the NAL units: the one copy of the payload at the driver's border.
 // Empty NAL units are left out. The caller fills in the facts (PTS, Frame, Lost, IDR) before anybody else sees it, and
 // holds the first reference.
 func (p *Pool) Copy(nalus ...[]byte) *AccessUnit {
-	a, _ := p.free.Get().(*AccessUnit)
-	if a == nil {
-		a = &AccessUnit{pool: p}
-	}
 	size := 0
 	for _, u := range nalus {
 		size += len(u)
 	}
-	if cap(a.buf) < size {
-		a.buf = make([]byte, 0, size+size/4)
-	}
+	a := p.take(size)
 	a.buf, a.NALUs = a.buf[:0], a.NALUs[:0]
 	for _, u := range nalus {
 		if len(u) == 0 {

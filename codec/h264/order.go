@@ -31,6 +31,9 @@ func (o *order) place(nalus [][]byte) place {
 		p.poc = int32(min(o.turn-o.base, 1<<30))
 	default:
 		p.poc = o.count(&h, int64(1)<<sps.POCLSBBits)
+		if !h.Field { // a frame stands where the earlier of its fields does (8-1)
+			p.poc += min(h.DeltaPOC[0], 0)
+		}
 	}
 	o.turn++
 	if !h.Field {

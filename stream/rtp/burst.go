@@ -23,8 +23,9 @@ type Burst struct {
 	timestamp uint32
 	firstSeq  uint16
 
-	pool *burstPool
-	refs atomic.Int32
+	pool  *burstPool
+	class int // of the arena among the pool's classes
+	refs  atomic.Int32
 }
 
 // Run is a row of neighbouring packets of the same Size in bytes, of which the last may be shorter: the N packets from
@@ -103,29 +104,36 @@ func (b *Burst) findRuns() {
 
 func (b *Burst) size(i int) int { return b.starts[i+1] - b.starts[i] - frameSize }
 
-// burstPool recycles bursts by the size of their arena, in powers of two, so that the small pictures between two IDRs
-// do not sit in arenas of an IDR's size.
-type burstPool struct{ classes [poolClasses]sync.Pool }
+// burstPool recycles bursts by the size of their arena, so that the small pictures between two IDRs, of which many are
+// held at a time, do not sit in arenas of an IDR's size.
+type burstPool struct{ free [poolClasses]sync.Pool }
 
 const (
-	smallestArena = 11 // log2: 2 KiB
-	poolClasses   = 12 // up to 4 MiB; larger arenas are left to the garbage collector
+	smallestClass = 11 // 2 KiB, log2
+	poolClasses   = 24 // two for each power of two, up to 6 MiB: larger ones are left to the garbage collector
 )
+
+// sizeClass returns the class of an arena that holds size bytes, and how many it has room for: 2^n or 3*2^(n-1).
+func sizeClass(size int) (class, room int) {
+	n := max(bits.Len(uint(max(size, 1)-1)), smallestClass)
+	class, room = 2*(n-smallestClass), 1<<n
+	if low := 3 << (n - 2); size <= low && class > 0 {
+		return class - 1, low
+	}
+	return class, room
+}
 
 // take returns an empty burst whose arena holds size bytes at least, with one reference.
 func (p *burstPool) take(size int) *Burst {
-	class := max(bits.Len(uint(size-1)), smallestArena) - smallestArena
-	if size <= 0 {
-		class = 0
-	}
+	class, room := sizeClass(size)
 	var b *Burst
-	switch {
-	case class >= poolClasses:
-		b = &Burst{arena: make([]byte, 0, size), pool: p}
-	default:
-		if b, _ = p.classes[class].Get().(*Burst); b == nil {
-			b = &Burst{arena: make([]byte, 0, 1<<(class+smallestArena)), pool: p}
-		}
+	if class < poolClasses {
+		b, _ = p.free[class].Get().(*Burst)
+	} else {
+		room = size
+	}
+	if b == nil {
+		b = &Burst{arena: make([]byte, 0, room), class: class, pool: p}
 	}
 	b.arena, b.starts = b.arena[:0], b.starts[:0]
 	b.refs.Store(1)
@@ -133,7 +141,7 @@ func (p *burstPool) take(size int) *Burst {
 }
 
 func (p *burstPool) put(b *Burst) {
-	if class := bits.Len(uint(cap(b.arena)-1)) - smallestArena; class >= 0 && class < poolClasses {
-		p.classes[class].Put(b)
+	if b.class < poolClasses {
+		p.free[b.class].Put(b)
 	}
 }
