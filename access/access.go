@@ -234,3 +234,26 @@ func ValidName(name string) error {
 	}
 	return nil
 }
+
+// Check says how many viewers the file in dir holds and what is wrong with it, and changes nothing. No file is no
+// fault: the first start makes one.
+func Check(dir string) (viewers int, err error) {
+	path := filepath.Join(dir, fileName)
+	state, _, err := statefile.New[persisted](path, fileVersion).Load()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case state.Realm == "":
+		return 0, fmt.Errorf("load %s: %w: no realm", path, statefile.ErrCorrupt)
+	}
+	return len(state.Viewers), nil
+}
+
+// Knows reports whether a password is the viewer's, without counting as a guess: for the agent itself, which kept one.
+func (g *Gate) Knows(name string, password secret.Secret) bool {
+	state := g.snapshot()
+	v, ok := state.Viewers[name]
+	return ok && digests(name, state.Realm, password).HA1SHA256 == v.HA1SHA256
+}

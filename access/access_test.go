@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/internal/secret"
+	"github.com/ocellus/ocellus/internal/statefile"
 )
 
 func open(t *testing.T, dir string) *Gate {
@@ -87,7 +88,13 @@ func TestViewersLast(t *testing.T) {
 		t.Errorf("twice: got %v, want %v", err, ErrExists)
 	}
 	realm := g.Realm()
+	if n, err := Check(dir); n != 1 || err != nil {
+		t.Errorf("check: got %d viewers, %v; want 1", n, err)
+	}
 	g = open(t, dir)
+	if !g.Knows("viewer", password) || g.Knows("viewer", "x") || g.Knows("bob", password) {
+		t.Error("knows: want the one password of the one viewer")
+	}
 	if g.Fresh() || g.Realm() != realm {
 		t.Errorf("second start: got fresh %v, realm %q; want realm %q", g.Fresh(), g.Realm(), realm)
 	}
@@ -122,6 +129,9 @@ func TestDamagedFile(t *testing.T) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := Check(dir); !errors.Is(err, statefile.ErrCorrupt) {
+			t.Errorf("%s: check: got %v, want %v", name, err, statefile.ErrCorrupt)
 		}
 		g := open(t, dir)
 		if !g.Fresh() || len(g.Viewers()) != 0 || g.Realm() == "" {

@@ -1,0 +1,40 @@
+package board
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/openh264"
+	"github.com/ocellus/ocellus/hal/sim"
+)
+
+var errFileNeedsSim = errors.New("a file plays on the simulated board alone: --board sim --file CLIP")
+
+// openSim makes the simulated camera: a test card, or a clip in its place.
+func openSim(o Options, log *slog.Logger) (hal.Devices, error) {
+	cam, err := sim.NewCamera(sim.Options{Clip: o.File})
+	if err != nil {
+		return hal.Devices{}, fmt.Errorf("simulated camera: %w", err)
+	}
+	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log)}, nil
+}
+
+// softwareEncoders returns what this build encodes with where no hardware does.
+func softwareEncoders(log *slog.Logger) []hal.Encoder {
+	e, err := openh264.New()
+	if err != nil {
+		log.Warn("no software encoder", "err", err)
+		return nil
+	}
+	return []hal.Encoder{e}
+}
+
+// Lacks says what this build has not, and why.
+func Lacks() []string {
+	if _, err := openh264.New(); err != nil {
+		return []string{fmt.Sprintf("a software encoder: %v (a camera or a board that gives H.264, and --file, still work)", err)}
+	}
+	return nil
+}
