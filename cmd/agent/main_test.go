@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ocellus/ocellus/access"
+)
+
+// agentVerb runs a verb as main does.
+func agentVerb(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = dispatch(t.Context(), world{&o, &e, func(string) string { return "" }, t.TempDir()}, args)
+	return code, o.String(), e.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string // in what was printed, on either side
+	}{
+		"nothing":             {nil, 0, "agent run"},
+		"help":                {[]string{"help"}, 0, "agent viewer"},
+		"help of a verb":      {[]string{"run", "-h"}, 0, "-state"},
+		"unknown verb":        {[]string{"fly"}, 2, `unknown verb "fly"`},
+		"unknown flag":        {[]string{"run", "--fast"}, 2, "usage: agent run"},
+		"unexpected word":     {[]string{"check", "now"}, 2, "unexpected now"},
+		"version":             {[]string{"version"}, 0, "ocellus agent devel"},
+		"unknown board":       {[]string{"run", "--board", "toaster", "--state", state}, 1, "there are: sim"},
+		"no board":            {[]string{"run", "--state", state}, 1, "--board sim"},
+		"file on a real one":  {[]string{"run", "--board", "generic", "--file", "x", "--state", state}, 1, "--board sim --file"},
+		"no config":           {[]string{"run", "--config", "/nowhere.yaml", "--state", state}, 1, "/nowhere.yaml"},
+		"viewer what":         {[]string{"viewer"}, 2, "add NAME"},
+		"viewer add whom":     {[]string{"viewer", "add", "--state", state}, 2, "add NAME"},
+		"viewer bad name":     {[]string{"viewer", "add", "a b", "--state", state}, 1, "is not one of"},
+		"viewer bad role":     {[]string{"viewer", "add", "a", "--role", "king", "--state", state}, 1, "owner, member"},
+		"viewer gone":         {[]string{"viewer", "remove", "zoe", "--state", state}, 1, "no such viewer"},
+		"status, not running": {[]string{"status", "--state", state}, 1, "no agent is running"},
+		"state not there":     {[]string{"viewer", "list", "--state", "/nowhere"}, 1, "--state"},
+		"state not makeable":  {[]string{"run", "--board", "sim", "--state", "/proc/x"}, 1, "--state DIR"},
+	} {
+		code, out, errs := agentVerb(t, c.args...)
+		if code != c.code || !strings.Contains(out+errs, c.says) {
+			t.Errorf("%s: got code %d, %q, %q; want %d and %q", name, code, out, errs, c.code, c.says)
+		}
+	}
+}
+
+func TestVersionJSON(t *testing.T) {
+	t.Parallel()
+	_, out, _ := agentVerb(t, "version", "--json")
+	var f buildFacts
+	if err := json.Unmarshal([]byte(out), &f); err != nil || f.Release != release || len(f.Boards) < 6 {
+		t.Errorf("got %+v, %v", f, err)
+	}
+}
+
+// TestViewersWithoutAgent: the verbs do their work on the files while no agent runs.
+func TestViewersWithoutAgent(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	code, out, errs := agentVerb(t, "viewer", "add", "anna", "--role", "member", "--json", "--state", state)
+	var r admitted
+	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil || len(r.Password) < 16 {
+		t.Fatalf("add: got code %d, %q, %q", code, out, errs)
+	}
+	if code, _, errs := agentVerb(t, "viewer", "add", "anna", "--state", state); code != 1 || !strings.Contains(errs, "exists") {
+		t.Errorf("add again: got code %d, %q", code, errs)
+	}
+	if _, out, _ := agentVerb(t, "viewer", "list", "--state", state); !strings.Contains(out, "anna  member") {
+		t.Errorf("list: got %q", out)
+	}
+	if code, out, _ := agentVerb(t, "viewer", "remove", "--state", state, "anna"); code != 0 || out != "viewer anna removed\n" {
+		t.Errorf("remove: got code %d, %q", code, out)
+	}
+	unlock, err := lockState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if code, _, errs := agentVerb(t, "viewer", "list", "--state", state); code != 1 || !strings.Contains(errs, "another agent") {
+		t.Errorf("while locked: got code %d, %q", code, errs)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(state, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, errs := agentVerb(t, "check", "--state", state); code != 0 || !strings.Contains(out, "defaults hold") {
+		t.Errorf("nothing there: got code %d, %q %q", code, out, errs)
+	}
+	write("config.yaml", "streams:\n  main:\n    widht: 5\n    fps: 0\n")
+	write("viewers.json", "{")
+	write(certificateName, "junk")
+	code, out, _ := agentVerb(t, "check", "--state", state)
+	for _, want := range []string{"2 fault(s)", "line 3: streams.main.widht", "line 4: streams.main.fps", "viewers: ", "corrupt", "certificate: "} {
+		if code != 1 || !strings.Contains(out, want) {
+			t.Errorf("got code %d without %q:\n%s", code, want, out)
+		}
+	}
+	for _, name := range []string{"viewers.json", certificateName} {
+		if _, err := os.Stat(filepath.Join(state, name)); err != nil {
+			t.Errorf("check changed %s: %v", name, err)
+		}
+	}
+	write("config.yaml", "schema: 2\nhdr: true\n")
+	if _, out, _ := agentVerb(t, "check", "--state", state); !strings.Contains(out, "warning: "+filepath.Join(state, "config.yaml")+": line 2: hdr") {
+		t.Errorf("newer: got %q", out)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meminfo, group string
+		want           int64
+	}{
+		"512 MiB":       {"MemFree: 1 kB\nMemTotal:         524288 kB\n", "", 512 << 20 / 100 * 25},
+		"in a group":    {"MemTotal: 8388608 kB\n", "268435456\n", 256 << 20 / 100 * 25},
+		"group, no max": {"MemTotal: 524288 kB\n", "max\n", 512 << 20 / 100 * 25},
+		"tiny":          {"MemTotal: 65536 kB\n", "", minMemory},
+		"unknown":       {"", "", 1<<63 - 1},
+	} {
+		root := t.TempDir()
+		for path, content := range map[string]string{"proc/meminfo": c.meminfo, "sys/fs/cgroup/memory.max": c.group} {
+			path = filepath.Join(root, path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := memoryLimit(root, 25); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+	}
+	if residentBytes() < 1<<20 {
+		t.Errorf("resident: got %d bytes", residentBytes())
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), certificateName)
+	first, err := deviceCertificate(path, silent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v; want mode 0600", info.Mode(), err)
+	}
+	again, err := deviceCertificate(path, silent())
+	if err != nil || !bytes.Equal(again.Certificate[0], first.Certificate[0]) {
+		t.Errorf("second start: another certificate, %v", err)
+	}
+	if err := os.WriteFile(path, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := deviceCertificate(path, silent()); err != nil || bytes.Equal(c.Certificate[0], first.Certificate[0]) {
+		t.Errorf("damaged: %v, want a new one", err)
+	}
+}
+
+func TestFirstPassword(t *testing.T) {
+	t.Parallel()
+	for _, simulated := range []bool{true, false} {
+		state := t.TempDir()
+		start := func() string {
+			g, err := access.Open(state, silent())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := firstPassword(g, state, simulated)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p.Reveal()
+		}
+		first, second := start(), start()
+		if first == "" || simulated && second != first || !simulated && second != "" {
+			t.Errorf("simulated %v: got %q, then %q", simulated, first, second)
+		}
+		_, err := os.Stat(filepath.Join(state, demoName))
+		if (err == nil) != simulated {
+			t.Errorf("simulated %v: password kept: %v", simulated, err)
+		}
+	}
+}

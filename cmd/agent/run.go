@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/stream"
+	"github.com/ocellus/ocellus/stream/rtsp"
+)
+
+// agent is the running camera: what the commands and the status need of it.
+type agent struct {
+	board      board.Board
+	gate       *access.Gate
+	source     *stream.Source
+	server     *rtsp.Server
+	places     []string // HOST:PORT/STREAM of each stream, as clients reach it
+	began      time.Time
+	supervisor *supervise.Supervisor
+}
+
+// runOptions are the flags of agent run.
+type runOptions struct {
+	board, state, config, file string
+}
+
+func runVerb(ctx context.Context, w world, args []string) error {
+	var o runOptions
+	set := flags(w, "run")
+	set.StringVar(&o.board, "board", "", "`board` to run on; found out if not given (agent version --json lists them)")
+	set.StringVar(&o.state, "state", defaultState, "`directory` of state and configuration")
+	set.StringVar(&o.config, "config", "", "configuration `file`; config.yaml in the state directory if not given")
+	set.StringVar(&o.file, "file", "", "H.264 or MP4 `clip` that the simulated camera plays in a loop")
+	if _, err := parse(set, args, 0); err != nil {
+		return err
+	}
+	return run(ctx, w, o)
+}
+
+// run is the whole life of an agent. It returns when ctx has ended, or with what ended it before.
+func run(ctx context.Context, w world, o runOptions) error {
+	began := time.Now()
+	if err := makeState(o.state); err != nil {
+		return err
+	}
+	unlock, err := lockState(o.state)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	b, config, warnings, err := choose(w.root, o.board, o.config, o.state)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: config.Log}))
+	for _, line := range warnings {
+		log.Warn("configuration", "text", line)
+	}
+	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
+	a := &agent{board: b, began: began}
+	if a.gate, err = access.Open(o.state, log); err != nil {
+		return err
+	}
+	devices, err := board.Open(b, board.Options{File: o.file}, log)
+	if err != nil {
+		return err
+	}
+	listening, err := a.build(o.state, config, devices, log)
+	if err != nil {
+		return err
+	}
+	defer removePorts(o.state)
+	if err := a.announce(w, o.state, listening); err != nil {
+		return err
+	}
+	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
+		"start_us", time.Since(began).Microseconds())
+	return a.live(ctx, w, devices, log)
+}
+
+// live runs the parts until ctx ends, and tells systemd.
+func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slog.Logger) error {
+	systemd := supervise.NewNotifier(w.getenv)
+	a.supervisor.WithSystemd(systemd)
+	disarm := func() error { return nil }
+	if devices.Watchdog != nil {
+		stop, err := a.supervisor.WithWatchdog(devices.Watchdog, 30*time.Second)
+		if err != nil {
+			return err
+		}
+		disarm = stop
+	}
+	tell := func(state string) {
+		if err := systemd.Send(state); err != nil {
+			log.Warn("systemd not told", "err", err)
+		}
+	}
+	tell("READY=1\nSTATUS=board " + a.board.Name)
+	stop := context.AfterFunc(ctx, func() { tell("STOPPING=1") })
+	defer stop()
+	err := a.supervisor.Run(ctx)
+	if err != nil {
+		return err // the watchdog stays armed: if nobody starts the agent again, the board restarts
+	}
+	log.Info("agent stopped")
+	return disarm()
+}
+
+// announce shows a person where to look, and a program where the ports are.
+func (a *agent) announce(w world, state string, p ports) error {
+	if err := writePorts(state, p); err != nil {
+		return err
+	}
+	password, err := firstPassword(a.gate, state, a.board.Simulated)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "ocellus %s on board %s (%s)\n", release, a.board.Name, a.board.Title)
+	for _, place := range a.places {
+		switch {
+		case password != "":
+			fmt.Fprintf(w.out, "watch: %s\n", streamURL(firstViewer, password, place))
+		default:
+			fmt.Fprintf(w.out, "watch: rtsp://NAME:PASSWORD@%s\n", place)
+		}
+	}
+	switch {
+	case password == "":
+		fmt.Fprintf(w.out, "a new viewer and password: agent viewer add NAME --state %s\n", state)
+	case !a.board.Simulated:
+		fmt.Fprintln(w.out, "the password is shown this once")
+	}
+	return nil
+}
+
+// placesOf spells where the streams are for a client, given what the server listens on.
+func placesOf(listen string, local bool, hubs []*stream.Hub) []string {
+	if listen == "" {
+		return nil
+	}
+	host := listen
+	if !local {
+		host = urlHost(listen, false)
+	}
+	var places []string
+	for _, h := range hubs {
+		places = append(places, host+"/"+h.Name())
+	}
+	return places
+}
+
+// build makes the features, hands each what it owns, and opens the doors, RTSP first.
+func (a *agent) build(state string, config Config, devices hal.Devices, log *slog.Logger) (ports, error) {
+	p := ports{PID: os.Getpid()}
+	a.source = stream.NewSource(stream.Options{
+		Camera: devices.Cameras[0], Encoders: devices.Encoders, Config: config.Streams, Log: log, Stamp: a.board.Simulated,
+	})
+	hubs := map[string]*stream.Hub{}
+	for _, h := range a.source.Hubs() {
+		hubs[h.Name()] = h
+	}
+	var err error
+	a.server, err = rtsp.New(rtsp.Options{Config: config.RTSP, Hubs: hubs, Gate: a.gate, TLS: deviceTLS(state, log), Log: log})
+	if err == nil {
+		err = a.server.Listen()
+	}
+	if err != nil {
+		return p, fmt.Errorf("%w; choose other addresses with rtsp.address and rtsp.tls_address", err)
+	}
+	p.RTSP, p.RTSPS = address(a.server.Addr()), address(a.server.TLSAddr())
+	a.places = placesOf(p.RTSP, a.board.Simulated, a.source.Hubs())
+	a.supervisor = supervise.New(log, supervise.Options{})
+	a.supervisor.Add(supervise.Part{Name: "rtsp", Run: a.server.Run, Alive: func() error {
+		a.server.Stats() // takes its locks
+		return nil
+	}})
+	a.supervisor.Add(supervise.Part{Name: "stream", Run: a.source.Run, Lasting: true, Alive: func() error {
+		a.source.Stats()
+		return nil
+	}})
+	if config.Status.Address != "off" {
+		s, err := a.openStatus(config.Status.Address, log)
+		if err != nil {
+			return p, err
+		}
+		p.Status = address(s.in.Addr())
+		a.supervisor.Add(supervise.Part{Name: "status", Run: s.Run, Lasting: true})
+	}
+	d, err := openDoor(state, a.commands(), log)
+	if err != nil {
+		return p, err
+	}
+	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
+	return p, nil
+}
+
+// address spells where something listens, so that a program of this machine can connect to it; "" where it does not.
+func address(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return urlHost(a.String(), true)
+}
