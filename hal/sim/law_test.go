@@ -1,0 +1,54 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/haltest"
+)
+
+// The laws count goroutines and descriptors of the process, so these tests are not parallel.
+
+func TestCardLaw(t *testing.T) {
+	var cam *Camera
+	o := haltest.CameraOptions{
+		Unplug: func() error { cam.Faults().Unplug(); return nil },
+		Replug: func() error { cam.Faults().Replug(); return nil },
+	}
+	haltest.Camera(t, func(t *testing.T) hal.Camera {
+		var err error
+		if cam, err = NewCamera(Options{}); err != nil {
+			t.Fatal(err)
+		}
+		return cam
+	}, o)
+}
+
+func TestWatchdogLaw(t *testing.T) {
+	reset := make(chan struct{}, 1) // capacity 1: a second reset says nothing new
+	tell := func() {
+		select {
+		case reset <- struct{}{}:
+		default:
+		}
+	}
+	haltest.Watchdog(t, func(*testing.T) hal.Watchdog { return NewWatchdog(tell, false) }, haltest.WatchdogOptions{Reset: reset})
+}
+
+func TestUnstoppableWatchdogLaw(t *testing.T) {
+	haltest.Watchdog(t, func(*testing.T) hal.Watchdog { return NewWatchdog(nil, true) }, haltest.WatchdogOptions{})
+}
+
+func TestLEDLaw(t *testing.T) {
+	haltest.LED(t, func(*testing.T) hal.LED { return &LED{} }, nil)
+}
+
+func TestButtonLaw(t *testing.T) {
+	var b *Button
+	o := haltest.ButtonOptions{Press: func(held time.Duration) error { b.Press(held); return nil }}
+	haltest.Button(t, func(*testing.T) hal.Button {
+		b = NewButton()
+		return b
+	}, o)
+}
