@@ -78,7 +78,8 @@ func Choose(q Question) (Plan, error) {
 		encoded.Why += ": the camera has no H.264"
 		return encoded, nil
 	}
-	return Plan{}, fmt.Errorf("choose mode: %w: it has %s, the board has %s", ErrNoWay, formats(q.Modes), names(q.Encoders))
+	return Plan{}, fmt.Errorf("choose mode: %w: it has %s, the board has %s",
+		ErrNoWay, formats(q.Modes), names(q.Encoders))
 }
 
 // Explain says for a person what Choose would do, one line a case: agent probe prints it.

@@ -41,7 +41,8 @@ func TestBitrateText(t *testing.T) {
 func TestConfigYAML(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
-	if err := yaml.Unmarshal([]byte("main: {bitrate: 1500k, fps: 30}\nsub: {bitrate: 300000, enabled: false}"), &c); err != nil {
+	text := "main: {bitrate: 1500k, fps: 30}\nsub: {bitrate: 300000, enabled: false}"
+	if err := yaml.Unmarshal([]byte(text), &c); err != nil {
 		t.Fatal(err)
 	}
 	want := DefaultConfig()
@@ -68,7 +69,9 @@ func TestConfigValidate(t *testing.T) {
 	if err == nil {
 		t.Fatal("a broken one passed")
 	}
-	for _, key := range []string{"width: 641", "height: 10", "fps: 0", "bitrate: 1:", "gop_seconds: 0", `capture_sei: "yes"`} {
+	for _, key := range []string{
+		"width: 641", "height: 10", "fps: 0", "bitrate: 1:", "gop_seconds: 0", `capture_sei: "yes"`,
+	} {
 		if !strings.Contains(err.Error(), "main."+key) {
 			t.Errorf("%q is missing in:\n%v", key, err)
 		}

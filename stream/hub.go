@@ -23,7 +23,8 @@ type Info struct {
 	GOP           int      // pictures from one IDR to the next; 0 unknown
 	Encoder       string   // who codes: an encoder's name, or the camera's where the driver hands out H.264
 	CanForceIDR   bool     // RequestIDR can work
-	// Generation grows whenever the parameter sets change. The new ones stand in band in front of the next IDR.
+	// Generation grows whenever the parameter sets come to say something else than before (another size, another
+	// profile), more than new ids. The new ones stand in band in front of the IDR that they are for.
 	Generation uint64
 }
 

@@ -12,26 +12,25 @@ import (
 	"github.com/ocellus/ocellus/hal"
 )
 
-var (
-	testSPS = []byte{0x67, 0x42, 0xc0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe8}
-	testPPS = []byte{0x68, 0xce, 0x3c, 0x80}
-)
-
 // feeder publishes access units as a source would.
 type feeder struct {
 	hub   *Hub
 	pool  h264.Pool
 	frame uint32
+	sets  [3][]byte // SPS, PPS, IDR slice
 }
 
-func (f *feeder) publish(idr bool) {
+func (f *feeder) publish(key bool) {
 	var au *h264.AccessUnit
-	if idr {
-		au = f.pool.Copy(testSPS, testPPS, []byte{0x65, 1, 2, 3})
+	if key {
+		if f.sets[0] == nil {
+			f.sets = [...][]byte{[]byte(sps720), []byte(pps), []byte(idr)}
+		}
+		au = f.pool.Copy(f.sets[:]...)
 	} else {
 		au = f.pool.Copy([]byte{0x41, 1, 2, 3})
 	}
-	au.IDR, au.Frame, au.PTS = idr, f.frame, time.Duration(f.frame)*40*time.Millisecond
+	au.IDR, au.Frame, au.PTS = key, f.frame, time.Duration(f.frame)*40*time.Millisecond
 	f.frame++
 	f.hub.Publish(au)
 }
@@ -298,18 +297,18 @@ func TestParams(t *testing.T) {
 		}
 		f.frames("pI")
 		wg.Wait()
-		if err != nil || string(got.SPS) != string(testSPS) || string(got.PPS) != string(testPPS) || got.Generation != 1 {
+		if err != nil || string(got.SPS) != sps720 || string(got.PPS) != pps || got.Generation != 1 {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		if h.Stats().Demand != 0 || !h.demand.wanted(time.Now(), DefaultLinger) {
 			t.Error("demand after the waiter left: want none, lingering")
 		}
 		var pool h264.Pool
-		other := pool.Copy(append(testSPS[:len(testSPS):len(testSPS)], 0x80), testPPS, []byte{0x65})
+		other := pool.Copy([]byte(sps360), []byte(pps), []byte{0x65})
 		other.IDR = true
 		h.Publish(other)
 		f.frames("pp")
-		if got, _ := h.Params(t.Context()); len(got.SPS) != len(testSPS)+1 || got.Generation != 2 {
+		if got, _ := h.Params(t.Context()); string(got.SPS) != sps360 || got.Generation != 2 {
 			t.Errorf("after a change: %+v", got)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -402,9 +401,9 @@ func TestConcurrentSubscribers(t *testing.T) {
 			}
 		}
 	})
-	for range 8 {
+	for range 4 {
 		readers.Go(func() {
-			for range 50 {
+			for range 20 {
 				s := h.Subscribe(3)
 				for range 5 {
 					au, err := s.Next(context.Background())

@@ -34,6 +34,7 @@ type output struct {
 	retry    time.Time   // where none could be opened: not before
 	encoding hal.Encoding
 	in       hal.EncoderConfig // of encoding
+	camera   hal.Mode          // that encoding was opened for
 	applied  Output            // settings that encoding has
 	scaled   yuv.Picture       // scratch
 	packed   []byte            // scratch: NV12
@@ -90,7 +91,7 @@ func (o *output) open(ctx context.Context, mode hal.Mode) error {
 
 // use takes over an encoder that was opened.
 func (o *output) use(encoding hal.Encoding, c hal.EncoderConfig, mode hal.Mode, name string) {
-	o.encoding, o.in = encoding, c
+	o.encoding, o.in, o.camera = encoding, c, mode
 	o.asm = assembler{pool: &o.pool, faults: &o.src.faults, mark: o.mark}
 	o.take = newDecimator(mode.Rate, o.settings().Rate())
 	o.idr.Store(false)
@@ -145,7 +146,6 @@ func (o *output) closeEncoder() {
 
 // encode makes an access unit of the picture and publishes it.
 func (o *output) encode(ctx context.Context, raw hal.Frame) {
-	o.apply()
 	start := time.Now()
 	coded, err := o.encoding.Encode(ctx, raw)
 	o.hub.encoded(time.Since(start))
@@ -163,31 +163,44 @@ func (o *output) encode(ctx context.Context, raw hal.Frame) {
 	}
 }
 
-// apply gives the encoder the settings that changed and the wish for an IDR. One that can't change a knob is closed,
-// and opened anew for the next picture.
-func (o *output) apply() {
-	want := o.settings()
-	if want != o.applied {
-		if want.Bitrate != o.applied.Bitrate {
-			o.in.BitrateBPS = int(want.Bitrate)
-			o.control(hal.Bitrate, o.in.BitrateBPS)
-		}
-		if want.GOPSeconds != o.applied.GOPSeconds {
-			o.in.GOP = want.GOP(o.in.Rate)
-			o.control(hal.GOP, o.in.GOP)
+// apply gives the encoder the settings that changed and the wish for an IDR. One that can't change a setting while it
+// runs is opened anew. It reports whether an encoder is open.
+func (o *output) apply(ctx context.Context) bool {
+	if want := o.settings(); want != o.applied {
+		if err := o.retune(want); err != nil {
+			o.src.log.Info("encoder opened anew for other settings", "stream", o.name, "reason", err)
+			o.closeEncoder()
+			if err := o.open(ctx, o.camera); err != nil {
+				o.hub.detach(Failed, err.Error())
+				return false
+			}
 		}
 		o.applied = want
-		o.hub.retune(o.in.BitrateBPS, o.in.GOP)
 	}
 	if o.idr.Swap(false) {
-		o.control(hal.ForceIDR, 1)
+		if err := o.encoding.Control(hal.ForceIDR, 1); err != nil {
+			o.src.log.Warn("encoder control", "stream", o.name, "control", hal.ForceIDR.String(), "error", err)
+		}
 	}
+	return true
 }
 
-func (o *output) control(c hal.Control, value int) {
-	if err := o.encoding.Control(c, value); err != nil {
-		o.src.log.Warn("encoder control", "stream", o.name, "control", c.String(), "value", value, "error", err)
+// retune changes what differs from the settings in use.
+func (o *output) retune(want Output) error {
+	if want.Bitrate != o.applied.Bitrate {
+		o.in.BitrateBPS = int(want.Bitrate)
+		if err := o.encoding.Control(hal.Bitrate, o.in.BitrateBPS); err != nil {
+			return fmt.Errorf("set %v: %w", hal.Bitrate, err)
+		}
 	}
+	if want.GOPSeconds != o.applied.GOPSeconds {
+		o.in.GOP = want.GOP(o.in.Rate)
+		if err := o.encoding.Control(hal.GOP, o.in.GOP); err != nil {
+			return fmt.Errorf("set %v: %w", hal.GOP, err)
+		}
+	}
+	o.hub.retune(o.in.BitrateBPS, o.in.GOP)
+	return nil
 }
 
 // broken puts an encoder that gave an error aside: the next picture goes to the next one.

@@ -29,7 +29,7 @@ func (c *paramCache) learn(idr *h264.AccessUnit) {
 	if sps == nil || pps == nil || c.known && bytes.Equal(sps, c.sps) && bytes.Equal(pps, c.pps) {
 		return
 	}
-	if !bytes.Equal(sps, c.sps) || !bytes.Equal(pps, c.pps) {
+	if !sameSPS(sps, c.sps) || !samePPS(pps, c.pps) {
 		c.generation++
 	}
 	c.sps, c.pps = bytes.Clone(sps), bytes.Clone(pps)
@@ -37,6 +37,28 @@ func (c *paramCache) learn(idr *h264.AccessUnit) {
 		close(c.ready)
 	}
 	c.known = true
+}
+
+// sameSPS reports whether two SPS say the same, whatever their ids: OpenH264 gives each IDR new ones.
+func sameSPS(a, b []byte) bool {
+	x, errX := h264.ParseSPS(a)
+	y, errY := h264.ParseSPS(b)
+	if errX != nil || errY != nil {
+		return bytes.Equal(a, b)
+	}
+	x.ID, y.ID = 0, 0
+	return x == y
+}
+
+// samePPS is sameSPS for the other kind.
+func samePPS(a, b []byte) bool {
+	x, errX := h264.ParsePPS(a)
+	y, errY := h264.ParsePPS(b)
+	if errX != nil || errY != nil {
+		return bytes.Equal(a, b)
+	}
+	x.ID, y.ID, x.SPSID, y.SPSID = 0, 0, 0, 0
+	return x == y
 }
 
 // forget makes the next one who asks wait for the parameter sets of the next IDR.

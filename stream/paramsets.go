@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/ocellus/ocellus/codec/h264"
 )
@@ -22,7 +23,7 @@ type paramSet struct {
 func (p *paramSets) learn(nalu []byte) (changed bool, err error) {
 	list, id := &p.sps, func() (uint8, error) { s, err := h264.ParseSPS(nalu); return s.ID, err }
 	if h264.TypeOf(nalu) == h264.NALPPS {
-		list, id = &p.pps, func() (uint8, error) { s, err := h264.ParsePPS(nalu); return uint8(s.ID), err }
+		list, id = &p.pps, func() (uint8, error) { s, err := h264.ParsePPS(nalu); return s.ID, err }
 	}
 	for _, known := range *list {
 		if bytes.Equal(known.nalu, nalu) {
@@ -39,9 +40,10 @@ func (p *paramSets) learn(nalu []byte) (changed bool, err error) {
 			return true, nil
 		}
 	}
-	if len(*list) < maxParamSets {
-		*list = append(*list, paramSet{n, bytes.Clone(nalu)})
+	if len(*list) == maxParamSets { // an encoder that counts its ids up: the oldest is of no use any more
+		*list = slices.Delete(*list, 0, 1)
 	}
+	*list = append(*list, paramSet{n, bytes.Clone(nalu)})
 	return true, nil
 }
 

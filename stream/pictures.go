@@ -82,6 +82,9 @@ func (st *studio) frame(ctx context.Context, f hal.Frame) {
 	if convert || looking {
 		if err := st.convert(f); err != nil {
 			st.unreadable(f, err)
+			for _, o := range due {
+				o.lost++
+			}
 			return
 		}
 		base = &st.base
@@ -185,6 +188,9 @@ func (j job) do(ctx context.Context) {
 	o, raw := j.out, j.frame
 	raw.Lost = o.lost
 	o.lost = 0
+	if !o.apply(ctx) {
+		return
+	}
 	if j.base != nil {
 		data, err := o.shape(j.base)
 		if err != nil {

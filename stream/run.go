@@ -22,8 +22,10 @@ type run struct {
 	started time.Time
 	w, h    int // of the camera's own H.264, as its parameter sets say; used by loop alone
 
-	frames atomic.Uint64
-	last   atomic.Int64 // when the last frame came, after started
+	frames    atomic.Uint64
+	last      atomic.Int64 // when the last frame came, after started
+	ended     atomic.Int64 // when the watch ended the run, after started; 0: not yet
+	decodable atomic.Bool  // of the camera's own H.264: an access unit could be given out
 }
 
 // serve opens the camera in the mode of the moment, streams, and closes it. It returns how many frames came and why it
@@ -43,15 +45,16 @@ func (s *Source) serve(ctx context.Context) (frames uint64, err error) {
 	watch.Go(func() { r.watch(ctx, cancel) })
 	cancel(r.loop(ctx)) // the first cause stays
 	watch.Wait()
-	s.mu.Lock()
-	s.current = nil
-	s.mu.Unlock()
+	r.ended.CompareAndSwap(0, int64(time.Since(r.started)))
 	for _, o := range s.outputs {
 		o.closeEncoder()
 	}
 	if err := r.capture.Close(); err != nil {
 		s.log.Warn("camera close", "error", err)
 	}
+	s.mu.Lock()
+	s.current = nil
+	s.mu.Unlock()
 	return r.frames.Load(), context.Cause(ctx)
 }
 
@@ -144,6 +147,7 @@ func (d *direct) step(ctx context.Context) error {
 		d.run.changedParams(&d.asm)
 	}
 	if au != nil {
+		d.run.decodable.Store(true)
 		d.run.publish(au)
 	}
 	return nil

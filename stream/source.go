@@ -54,6 +54,8 @@ var (
 	errIdle    = errors.New("nobody wants the camera")
 	errReplan  = errors.New("the camera has to run in another mode")
 	errStalled = errors.New("camera stands still")
+	// errUndecodable: opened anew, a camera that sends its parameter sets once may send them again.
+	errUndecodable = errors.New("camera sends H.264 without an IDR and its parameter sets")
 )
 
 // NewSource makes a source with one hub for each enabled output. Run brings it to life.
@@ -227,7 +229,10 @@ func (s *Source) change(name string, edit func(*Output), c hal.Control) error {
 	if r == nil || !r.mode.Format.Coded() {
 		return nil
 	}
-	return r.tune(c, settings)
+	if err := r.tune(c, settings); !errors.Is(err, hal.ErrClosed) {
+		return err
+	}
+	return nil // it is being closed: the next run has the setting
 }
 
 // backoff is the time between two tries to open the camera. The zero backoff begins with the shortest.

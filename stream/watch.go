@@ -1,8 +1,12 @@
 package stream
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/ocellus/ocellus/hal"
 )
 
 // The watch over a running camera.
@@ -28,6 +32,7 @@ func (r *run) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 		now := time.Now()
 		r.src.faults.tell(r.src.log, now)
 		if cause := w.check(now); cause != nil {
+			r.ended.Store(int64(now.Sub(r.started)))
 			cancel(cause)
 			return
 		}
@@ -38,6 +43,7 @@ func (r *run) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 type watcher struct {
 	run     *run
 	stalled bool
+	told    bool      // that the stream is undecodable
 	fits    time.Time // when the plan last was the best one
 }
 
@@ -46,7 +52,7 @@ func (w *watcher) check(now time.Time) error {
 	if !s.wanted(now) {
 		return errIdle
 	}
-	if err := w.stall(now); err != nil {
+	if err := cmp.Or(w.stall(now), w.undecodable(now)); err != nil {
 		return err
 	}
 	plan, err := Choose(s.question(w.run.modes, now))
@@ -93,6 +99,44 @@ func (w *watcher) stall(now time.Time) error {
 	w.stalled = silent > limit
 	if silent > restartCure*limit {
 		return errStalled
+	}
+	return nil
+}
+
+// undecodable notices a camera that sends H.264 which no decoder can begin with: no parameter sets, or no IDR.
+func (w *watcher) undecodable(now time.Time) error {
+	r := w.run
+	if !r.plan.Straight || r.decodable.Load() || r.frames.Load() == 0 || now.Sub(r.started) < stallAfter {
+		return nil
+	}
+	if !w.told {
+		w.told = true
+		r.src.log.Warn("camera undecodable", "reason", errUndecodable, "buffers", r.frames.Load())
+	}
+	for _, o := range r.src.outputs {
+		o.hub.setState(Failed, errUndecodable.Error())
+	}
+	_ = r.capture.Control(hal.ForceIDR, 1) // one that can't goes on as it does
+	if now.Sub(r.started) > restartCure*stallAfter {
+		return errUndecodable
+	}
+	return nil
+}
+
+// wedged is how long a camera or an encoder may take to let go after the run was ended.
+const wedged = 10 * time.Second
+
+// Alive returns an error while a camera or an encoder does not return from a call that it should have left long ago:
+// nothing in this process can help then. The supervisor asks it before it pets the watchdog.
+func (s *Source) Alive() error {
+	s.mu.Lock()
+	r := s.current
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	if ended := time.Duration(r.ended.Load()); ended > 0 && time.Since(r.started)-ended > wedged {
+		return fmt.Errorf("camera %s: does not come back since %v", s.camera.Info().Path, wedged)
 	}
 	return nil
 }
