@@ -55,7 +55,8 @@ func (r *rig) startAgent(ctx context.Context, o agentOptions) (*process, error) 
 
 // agentArgs writes the configuration and makes the command line.
 func (r *rig) agentArgs(o agentOptions, port int) ([]string, error) {
-	config := fmt.Sprintf(agentConfig, port, o.stamp)
+	stamp := map[bool]string{true: "on", false: "off"}[o.stamp]
+	config := fmt.Sprintf(agentConfig, port, stamp)
 	path := filepath.Join(o.state, "config.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
@@ -68,7 +69,16 @@ func (r *rig) agentArgs(o agentOptions, port int) ([]string, error) {
 }
 
 // agentConfig has the RTSP port and whether pictures carry the capture stamp.
-const agentConfig = `TODO %d %v
+const agentConfig = `schema: 1
+rtsp:
+  address: 127.0.0.1:%d
+  tls_address: ""
+  udp_port: 0
+status:
+  address: "off"
+streams:
+  main:
+    capture_sei: "%s"
 `
 
 // startUp measures exec -> RTSP port open and exec -> first RTP packet of sim's test card.
