@@ -50,7 +50,8 @@ func TestClipOrder(t *testing.T) {
 			for round := range 2 {
 				for i, want := range tt.want {
 					s, err := c.Next()
-					if err != nil || s.DTS != time.Duration(i)*tick || s.PTS != time.Duration(want)*tick || s.IDR != (tt.turns[i] == 0) {
+					if err != nil || s.DTS != time.Duration(i)*tick || s.PTS != time.Duration(want)*tick ||
+						s.IDR != (tt.turns[i] == 0) {
 						t.Errorf("round %d: picture %d: DTS %v, PTS %v, IDR %v, %v", round, i, s.DTS, s.PTS, s.IDR, err)
 					}
 				}
@@ -80,7 +81,8 @@ func TestClipInfo(t *testing.T) {
 		t.Errorf("parameter sets %x", i.Params)
 	}
 	b := AppendAnnexB(nil, testSPS(0, false), testPPS(0, false, false), []byte{0x65, 0x88, 0x84})
-	if c, err = OpenClip(bytes.NewReader(b), ClipOptions{RateNum: 10, RateDen: 1}); err != nil || c.Info().RateNum != 10 {
+	if c, err = OpenClip(bytes.NewReader(b), ClipOptions{RateNum: 10, RateDen: 1}); err != nil ||
+		c.Info().RateNum != 10 {
 		t.Errorf("%v", err)
 	}
 	if _, err := OpenClip(bytes.NewReader([]byte("\x00\x00\x01\x65\x88")), ClipOptions{}); err == nil {

@@ -7,7 +7,8 @@ type PPS struct {
 	ID    uint8 // pic_parameter_set_id
 	SPSID uint8 // seq_parameter_set_id
 	CABAC bool  // entropy_coding_mode_flag
-	// BottomFieldPOC is bottom_field_pic_order_in_frame_present_flag: slices of frames carry delta_pic_order_cnt_bottom.
+	// BottomFieldPOC is bottom_field_pic_order_in_frame_present_flag: slices of frames carry
+	// delta_pic_order_cnt_bottom.
 	BottomFieldPOC bool
 	// RedundantPicCnt is redundant_pic_cnt_present_flag. It stands behind fields that only small profiles use; where
 	// those cannot be passed it is false.

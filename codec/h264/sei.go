@@ -11,8 +11,8 @@ type SEIMessage struct {
 	Payload []byte // without emulation prevention
 }
 
-// AppendSEI appends a whole SEI NAL unit that carries the messages: header byte, messages, trailing bits, with emulation
-// prevention. It allocates nothing while dst has room.
+// AppendSEI appends a whole SEI NAL unit that carries the messages: header byte, messages, trailing bits, with
+// emulation prevention. It allocates nothing while dst has room.
 func AppendSEI(dst []byte, messages ...SEIMessage) []byte {
 	e := escaper{dst: append(dst, byte(NALSEI))}
 	for _, m := range messages {

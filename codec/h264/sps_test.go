@@ -22,6 +22,8 @@ var goldenSPS = []struct {
 	{"x264 4:2:2", "677a0028bcb403c0113f138088000003000800000301e078c195", "High 4:2:2", "7a0028", 1920, 1080, 30, 1, 0},
 	{"x264 with scaling matrix and HRD", "6764001facd9405005bb01100000030010000003032626000f424001e84e4c30078c18cb", "High", "64001f", 1280, 720, 25, 1, 2},
 	{"x264 interlaced", "67640015acd94143360220000003002000000643e28532c0", "High", "640015", 320, 192, 25, 1, 2},
+	{"OpenH264, 720p", "6742c01f8c8d402802d93501010607844235", "Constrained Baseline", "42c01f", 1280, 720, 0, 0, 0},
+	{"OpenH264, 360p, cropped", "6742c01e8c8d405017bcb35010106078442350", "Constrained Baseline", "42c01e", 640, 360, 0, 0, 0},
 	{"Raspberry Pi camera", "27640028ac2b402802dd00f1226a", "High", "640028", 1280, 720, 0, 0, 0},
 	{"network camera, 1080p25", "67640029ac1b1aa0780227e59a808080f80000030008000003019070e000c3500030d43def06", "High", "640029", 1920, 1080, 25, 1, 0},
 	{"baseline camera, 1080p25", "2742002a963540f0044fcb37010101400001c2000057e421", "Baseline", "42002a", 1920, 1080, 25, 1, 0},
@@ -50,7 +52,8 @@ func TestParseSPS(t *testing.T) {
 				t.Fatal(err)
 			}
 			num, den := s.FrameRate()
-			if s.ProfileName() != g.profile || s.Width != g.width || s.Height != g.height || num != g.num || den != g.den {
+			if s.ProfileName() != g.profile || s.Width != g.width || s.Height != g.height || num != g.num ||
+				den != g.den {
 				t.Errorf("%s %dx%d@%d/%d", s.ProfileName(), s.Width, s.Height, num, den)
 			}
 			if got := ProfileLevelID(b); got != g.levelID {

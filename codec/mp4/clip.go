@@ -90,7 +90,8 @@ func (c *clip) Next() (h264.Sample, error) {
 	}
 	n := c.at.sample - 1
 	if s.size > h264.MaxAccessUnit || s.offset > uint64(c.size) || uint64(s.size) > uint64(c.size)-s.offset {
-		return h264.Sample{}, fmt.Errorf("read sample %d: %w: %d bytes at %d of %d", n, ErrInvalid, s.size, s.offset, c.size)
+		return h264.Sample{}, fmt.Errorf("read sample %d: %w: %d bytes at %d of %d",
+			n, ErrInvalid, s.size, s.offset, c.size)
 	}
 	if cap(c.buf) < int(s.size) {
 		c.buf = make([]byte, s.size+s.size/4)

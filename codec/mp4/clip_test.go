@@ -97,7 +97,8 @@ func TestClip(t *testing.T) {
 					if s.DTS != dts[i]*time.Millisecond || s.PTS != pts[i]*time.Millisecond || s.IDR != (i == 0) {
 						t.Errorf("sample %d: DTS %v, PTS %v, IDR %v", i, s.DTS, s.PTS, s.IDR)
 					}
-					if last := s.NALUs[len(s.NALUs)-1]; len(s.NALUs) != 1 && i > 0 || len(s.NALUs) != 3 && i == 0 || last[1] != byte(i) {
+					if last := s.NALUs[len(s.NALUs)-1]; len(s.NALUs) != 1 && i > 0 || len(s.NALUs) != 3 && i == 0 ||
+						last[1] != byte(i) {
 						t.Errorf("sample %d: %x", i, s.NALUs)
 					}
 				}
@@ -107,7 +108,8 @@ func TestClip(t *testing.T) {
 				_ = c.Rewind()
 			}
 			i := c.Info()
-			if i.Width != 240 || i.Height != 160 || i.RateNum != 500 || i.RateDen != 23 || i.Interval != 46*time.Millisecond {
+			if i.Width != 240 || i.Height != 160 || i.RateNum != 500 || i.RateDen != 23 ||
+				i.Interval != 46*time.Millisecond {
 				t.Errorf("%+v", i)
 			}
 		})
@@ -282,7 +284,8 @@ func sameAsAnnexB(t *testing.T, ours h264.Clip, annexB []byte) {
 		t.Fatal(err)
 	}
 	a, b := ours.Info(), other.Info()
-	if !a.Params.Equal(b.Params) || a.Width != b.Width || a.RateNum != b.RateNum || a.RateDen != b.RateDen || a.Interval != b.Interval {
+	if !a.Params.Equal(b.Params) || a.Width != b.Width || a.RateNum != b.RateNum || a.RateDen != b.RateDen ||
+		a.Interval != b.Interval {
 		t.Errorf("%+v, Annex B has %+v", a, b)
 	}
 	if err := ours.Rewind(); err != nil {
@@ -305,7 +308,8 @@ func TestFragmentedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(b); !errors.Is(err, ErrFragmented) || !strings.Contains(err.Error(), "ffmpeg -i in.mp4 -c copy out.mp4") {
+	if _, err := open(b); !errors.Is(err, ErrFragmented) ||
+		!strings.Contains(err.Error(), "ffmpeg -i in.mp4 -c copy out.mp4") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -135,7 +135,8 @@ func FuzzParseRTCP(f *testing.F) {
 		}
 		var again RTCP
 		wire := AppendRR(nil, r.Reporter, string(r.CNAME), r.Blocks...)
-		if err := ParseRTCP(wire, &again); err != nil || !slices.Equal(again.Blocks, r.Blocks) || !bytes.Equal(again.CNAME, r.CNAME) {
+		if err := ParseRTCP(wire, &again); err != nil || !slices.Equal(again.Blocks, r.Blocks) ||
+			!bytes.Equal(again.CNAME, r.CNAME) {
 			t.Fatalf("%+v came back as %+v, %v", r, again, err)
 		}
 	})
