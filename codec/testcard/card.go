@@ -107,9 +107,9 @@ const (
 func (c *Card) drawMotion(pic canvas, now time.Time) {
 	l := c.layout
 	turn := 2 * math.Pi * phase(now, orbitPeriod)
-	for i := 7; i >= 0; i-- {
-		angle := turn - float64(i)*0.055
-		size := l.light * (1 - float64(i)*0.09)
+	for i := len(lightTrail) - 1; i >= 0; i-- {
+		angle := turn - float64(i)*0.045
+		size := l.light * (1 - float64(i)*0.055)
 		x, y := l.cx+l.orbit*math.Sin(angle), l.cy-l.orbit*math.Cos(angle)
 		pic.fill(square(x, y, size), disc(x, y, size), lightTrail[i])
 	}

@@ -148,7 +148,8 @@ func (p pen) sprite(r rune) sprite {
 	s := sprite{w, h, make([]uint8, w*h)}
 	g := p.glyph(r, margin, margin)
 	for i := range s.share {
-		s.share[i] = uint8(min(coverage(g(float64(i%w)+0.5, float64(i/w)+0.5)), 255))
+		share, _ := coverage(g(float64(i%w)+0.5, float64(i/w)+0.5))
+		s.share[i] = uint8(min(share, 255))
 	}
 	return s
 }

@@ -35,8 +35,8 @@ type box struct{ x0, y0, x1, y1 float64 }
 
 func (b box) grow(d float64) box { return box{b.x0 - d, b.y0 - d, b.x1 + d, b.y1 + d} }
 
-// shape tells the distance in pixels from a point to an outline, negative inside: one function per form, and forms
-// combine by min (union), max (intersection) and negation.
+// shape tells the distance in pixels from a point to an outline, or less than that, negative inside: one function per
+// form, and forms combine by min (union), max (intersection) and negation.
 type shape func(x, y float64) float64
 
 func (b box) shape() shape {
@@ -67,43 +67,68 @@ func (c canvas) fill(in box, s shape, k colour) {
 	y0, y1 := clampTo(in.y0, c.h), clampTo(in.y1+1, c.h)
 	for y := y0; y < y1; y++ {
 		row := c.y[y*c.w : (y+1)*c.w]
-		for x := x0; x < x1; x++ {
-			if a := coverage(s(float64(x)+0.5, float64(y)+0.5)); a > 0 {
-				row[x] = mix(row[x], k.y, a)
-			}
+		for x := x0; x < x1; {
+			share, run := coverage(s(float64(x)+0.5, float64(y)+0.5))
+			run = min(run, x1-x)
+			paint(row[x:x+run], k.y, share)
+			x += run
 		}
 	}
 	cw := c.w / 2
 	for y := y0 / 2; y < (y1+1)/2; y++ {
-		for x := x0 / 2; x < (x1+1)/2; x++ {
-			if a := coverage(s(float64(2*x+1), float64(2*y+1)) / 2); a > 0 {
-				i := y*cw + x
-				c.cb[i], c.cr[i] = mix(c.cb[i], k.cb, a), mix(c.cr[i], k.cr, a)
-			}
+		for x := x0 / 2; x < (x1+1)/2; {
+			share, run := coverage(s(float64(2*x+1), float64(2*y+1)) / 2)
+			run = min(run, (x1+1)/2-x)
+			i := y*cw + x
+			paint(c.cb[i:i+run], k.cb, share)
+			paint(c.cr[i:i+run], k.cr, share)
+			x += run
+		}
+	}
+}
+
+// paint mixes a level into a run of samples.
+func paint(run []byte, level uint8, share int) {
+	switch share {
+	case 0:
+	case whole:
+		for i := range run {
+			run[i] = level
+		}
+	default:
+		for i := range run {
+			run[i] = mix(run[i], level, share)
 		}
 	}
 }
 
 // fillBox paints a rectangle whose edges are rounded to pixels.
-func (c canvas) fillBox(b box, k colour) { b = b.round(); c.fill(b, b.shape(), k) }
+func (c canvas) fillBox(b box, k colour) {
+	b = b.round()
+	c.fill(b, b.shape(), k)
+}
 
 func (b box) round() box {
 	return box{math.Round(b.x0), math.Round(b.y0), math.Round(b.x1), math.Round(b.y1)}
 }
 
-// coverage is the share (0 to 256) of a sample that an edge at this distance leaves inside.
-func coverage(distance float64) int {
+// whole is the share of a sample that lies inside altogether.
+const whole = 256
+
+// coverage is the share (0 to whole) of a sample that an outline at this distance leaves inside, and how many samples
+// of the row have that share at least: the farther the outline, the more.
+func coverage(distance float64) (share, run int) {
 	switch {
 	case distance >= 0.5:
-		return 0
+		return 0, max(int(distance-0.5), 1)
 	case distance <= -0.5:
-		return 256
+		return whole, max(int(-distance-0.5), 1)
 	}
-	return int((0.5 - distance) * 256)
+	return int((0.5 - distance) * whole), 1
 }
 
 func mix(from, to uint8, share int) uint8 {
-	return uint8((int(from)*(256-share) + int(to)*share + 128) >> 8)
+	return uint8((int(from)*(whole-share) + int(to)*share + 128) >> 8)
 }
 
 func clampTo(v float64, limit int) int { return min(max(int(v), 0), limit) }

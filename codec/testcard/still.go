@@ -18,8 +18,8 @@ func newLayout(w, h int) layout {
 	r := min(0.385*fh, 0.36*fw)
 	l := layout{cx: fw / 2, cy: 0.43 * fh, r: r}
 	l.orbit, l.light = r*1.065, max(r*0.045, 2)
-	l.clock, l.date = pen{r * 0.215, 0.95}, pen{r * 0.105, 0.9}
-	l.clockY, l.dateY = l.cy+0.055*r, l.cy+0.355*r
+	l.clock, l.date = pen{r * 0.17, 1}, pen{r * 0.095, 0.9}
+	l.clockY, l.dateY = l.cy+0.075*r, l.cy+0.345*r
 	code := barcodeBox(w, h)
 	l.ruler = box{code.x0, code.y0 - fh/72 - max(fh/60, 3), code.x1, code.y0 - fh/72}.round()
 	return l
@@ -39,8 +39,8 @@ var (
 		rgb(0xBF00BF), rgb(0xBF0000), rgb(0x0000BF), rgb(0x000000)}
 
 	// lightTrail is the moving light, then its trail, darker and darker.
-	lightTrail = [8]colour{rgb(0xFFC24A), rgb(0xE5A02A), rgb(0xC78A26), rgb(0xA57424),
-		rgb(0x836022), rgb(0x644D22), rgb(0x483C22), rgb(0x302D22)}
+	lightTrail = [12]colour{rgb(0xFFC24A), rgb(0xE8A53A), rgb(0xD29533), rgb(0xBC862E), rgb(0xA7772A), rgb(0x926927),
+		rgb(0x7D5B24), rgb(0x694E21), rgb(0x56411E), rgb(0x44351B), rgb(0x322917), rgb(0x221D13)}
 
 	// swatches: skin, foliage, sky and the like, as colour checkers have them.
 	swatches = [2][6]colour{
@@ -52,7 +52,7 @@ var (
 func (c canvas) drawStill(l layout, o Options) {
 	c.drawGround()
 	c.drawCorners()
-	c.drawSwatches(l)
+	c.drawSwatches()
 	c.drawCircle(l, o)
 	c.drawRuler(l)
 	code := barcodeBox(c.w, c.h)
@@ -90,15 +90,21 @@ func (c canvas) drawArrows(b box) {
 	c.fill(box{midX - size, b.y0, midX + size, b.y0 + size}, top, white)
 }
 
-// drawCorners paints rings in the upper corners and stars of wedges in the lower ones, for geometry and sharpness.
-func (c canvas) drawCorners() {
+// column says where the figures beside the circle stand: how far from the picture's side, and how large.
+func (c canvas) column() (x, r float64) {
 	w, h := float64(c.w), float64(c.h)
-	r := h * 0.115
+	r = h * 0.115
 	if w < h*1.5 {
 		r = h * 0.09 // narrow pictures leave less room beside the circle
 	}
-	near, low := r*1.25, h*0.78-r*1.0
-	for _, x := range []float64{near, w - near} {
+	return r * 1.25, r
+}
+
+// drawCorners paints rings in the upper corners and stars of wedges in the lower ones, for geometry and sharpness.
+func (c canvas) drawCorners() {
+	near, r := c.column()
+	low := float64(c.h)*0.78 - r
+	for _, x := range []float64{near, float64(c.w) - near} {
 		c.fill(square(x, near, r), disc(x, near, r), ink)
 		for i := range 4 {
 			radius := r * float64(4-i) / 4
@@ -108,9 +114,8 @@ func (c canvas) drawCorners() {
 
 		star := func(px, py float64) float64 {
 			dx, dy := px-x, py-low
-			radius := math.Hypot(dx, dy)
 			const wedges = 18
-			return math.Sin(math.Atan2(dy, dx)*wedges) * radius / wedges
+			return math.Sin(math.Atan2(dy, dx)*wedges) * math.Hypot(dx, dy) / wedges
 		}
 		c.fill(square(x, low, r), disc(x, low, r), ink)
 		c.fill(square(x, low, r), both(star, disc(x, low, r*0.96)), silver)
@@ -119,20 +124,20 @@ func (c canvas) drawCorners() {
 }
 
 // drawSwatches paints a column of colours on each side.
-func (c canvas) drawSwatches(l layout) {
-	w, h := float64(c.w), float64(c.h)
-	side := h * 0.052
+func (c canvas) drawSwatches() {
+	near, r := c.column()
+	h := float64(c.h)
+	top := near + r                // where the rings end
+	bottom := h*0.78 - 2*r         // where the stars begin
+	side := (bottom - top) * 0.145 // the rest is left free above and below
 	for i, column := range swatches {
-		x := h * 0.115 * 1.25
-		if w < h*1.5 {
-			x = h * 0.09 * 1.25
-		}
+		x := near
 		if i == 1 {
-			x = w - x
+			x = float64(c.w) - x
 		}
 		for j, k := range column {
-			y := h*0.415 + (float64(j)-3)*side
-			c.fillBox(box{x - side, y, x + side, y + side}, k)
+			y := (top+bottom)/2 + (float64(j)-3)*side
+			c.fillBox(box{x - r*0.72, y + side*0.06, x + r*0.72, y + side*0.94}, k)
 		}
 	}
 }
@@ -164,7 +169,7 @@ func (c canvas) drawRamp(l layout, inside shape) {
 	top, bottom := math.Round(l.cy+0.525*l.r), math.Round(l.cy+0.60*l.r)
 	const steps = 64
 	for i := range steps {
-		x0, x1 := -0.85+1.7*float64(i)/steps, -0.85+1.7*float64(i+1)/steps
+		x0, x1 := -0.7+1.4*float64(i)/steps, -0.7+1.4*float64(i+1)/steps
 		b := box{l.cx + x0*l.r, top, l.cx + x1*l.r, bottom}.round()
 		c.fill(b, both(b.shape(), inside), grey(float64(i)/(steps-1)))
 	}
