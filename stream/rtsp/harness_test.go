@@ -288,7 +288,10 @@ func newRaw(t testing.TB, nc net.Conn) *raw {
 }
 
 // login makes the connection pass an openDoor.
-func (r *raw) login() *raw {
+func (r *raw) login() *raw { return r.loginTo("test") }
+
+// loginTo takes the nonce, and makes up responses from now on.
+func (r *raw) loginTo(realm string) *raw {
 	r.t.Helper()
 	res := r.do("DESCRIBE", "main", nil)
 	if res.StatusCode != base.StatusUnauthorized {
@@ -296,7 +299,7 @@ func (r *raw) login() *raw {
 	}
 	_, rest, _ := strings.Cut(res.Header["WWW-Authenticate"][0], `nonce="`)
 	nonce, _, _ := strings.Cut(rest, `"`)
-	r.auth = fmt.Sprintf(`Digest username="viewer", realm="test", nonce="%s", uri="%s", response="00"`, nonce, r.url("main"))
+	r.auth = fmt.Sprintf(`Digest username="viewer", realm="%s", nonce="%s", response="00"`, realm, nonce)
 	return r
 }
 
@@ -309,7 +312,7 @@ func (r *raw) send(method, path string, fields map[string]string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s RTSP/1.0\r\nCSeq: %d\r\n", method, r.url(path), r.cseq)
 	if r.auth != "" {
-		fmt.Fprintf(&b, "Authorization: %s\r\n", r.auth)
+		fmt.Fprintf(&b, "Authorization: %s, uri=\"%s\"\r\n", r.auth, r.url(path))
 	}
 	for k, v := range fields {
 		fmt.Fprintf(&b, "%s: %s\r\n", k, v)
