@@ -189,7 +189,7 @@ func fdOf(t testing.TB, c any) (fd int) {
 // reader makes a reader of the fan-out that sends to sink i.
 func (s *sinks) reader(server *Server, f *fanout, i int) *reader {
 	if s.transport == "tcp" {
-		w := newWriter(s.conns[i], &server.wg)
+		w := newWriter(s.conns[i], &server.wg, server.stall)
 		return &reader{tcp: true, outlet: &tcpOutlet{w: w}, nextReport: time.Now().Add(time.Hour)}
 	}
 	o := newUDPOutlet(f.unicast, &f.pacer, s.addrs[i], server.pair.rtcp, s.addrs[i], server.pair.rtp.inet6)

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// maxRefusals bounds the connections that are being told 503.
-	maxRefusals = 32
+	// maxRefusals bounds the connections that are told 503 in answer to their request; maxFarewells those that are
+	// told it before they say anything, since there are too many of those too. What comes above is closed.
+	maxRefusals  = 64
+	maxFarewells = 512
 	// refuseTimeout is how long a refused connection may take to say what it wanted.
 	refuseTimeout = time.Second
 	// lingerTime and lingerBytes bound what is read and thrown away after a last answer, which would be lost with a
@@ -58,7 +60,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(mediaSendBuffer) // the kernel's own choice would do
 	}
-	c.w = newWriter(nc, &s.wg)
+	c.w = newWriter(nc, &s.wg, s.stall)
 	c.seen.Store(int64(s.now()))
 	return c
 }
@@ -74,10 +76,10 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve reads and answers until the connection ends.
 func (c *conn) serve(ctx context.Context) {
 	err := c.read(ctx)
-	c.s.exit(c)
 	if why := c.w.close(); why != nil {
 		err = why
 	}
+	defer c.s.exit(c) // when the figures have it
 	switch {
 	case errors.Is(err, errStalled), errors.Is(err, errReplies):
 		c.s.counts.stalled.Add(1)
@@ -165,6 +167,17 @@ func (c *conn) reject(code base.StatusCode, cseq string) {
 		}
 		left -= n
 	}
+}
+
+// dismiss tells a connection 503 at once, without a goroutine. True: it is to be closed a little later, so that the
+// client can read that.
+func (c *conn) dismiss() bool {
+	half, ok := c.nc.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	c.send(status(base.StatusServiceUnavailable), "")
+	return c.w.idle() && half.CloseWrite() == nil
 }
 
 // refuse tells a connection that there are too many: 503 to its first request.

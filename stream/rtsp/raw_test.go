@@ -318,8 +318,8 @@ func TestTooManyConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if codes[base.StatusServiceUnavailable] == 0 {
-		t.Errorf("nobody was told 503: %v", codes)
+	if codes[base.StatusServiceUnavailable] < 450 {
+		t.Errorf("too few were told 503: %v", codes)
 	}
 	v.expect(t, 50)
 	t.Logf("answers: %v (0: none)", codes)

@@ -166,6 +166,7 @@ func (f *fanout) end() {
 	}
 	readers := append(slices.Clone(f.tcp), f.udp...)
 	for _, r := range readers {
+		r.end() // first: who has heard BYE finds no session
 		if f.last.known {
 			wall := monotime.Wall(f.last.pts)
 			f.sr = rtp.AppendSR(f.sr[:0], f.packetizer.SSRC(), wall, f.last.timestamp, r.packets, r.octets, f.cname)
@@ -173,7 +174,6 @@ func (f *fanout) end() {
 			r.outlet.report(f.sr)
 		}
 		f.leave(r)
-		r.end()
 	}
 	f.endGroup()
 }

@@ -89,6 +89,19 @@ func (s *Server) reap(ctx context.Context) {
 		}
 		s.reapSessions()
 		s.reapConns()
+		s.reapRefused()
+	}
+}
+
+// reapRefused closes the refused connections that have had a second at least to read why.
+func (s *Server) reapRefused() {
+	s.mu.Lock()
+	done := slices.Clone(s.leaving[:s.left])
+	s.leaving = slices.Delete(s.leaving, 0, s.left)
+	s.left = len(s.leaving)
+	s.mu.Unlock()
+	for _, c := range done {
+		_ = c.w.close()
 	}
 }
 

@@ -39,7 +39,9 @@ type Options struct {
 	Extra  []net.Listener // served besides the configured addresses; TLS listeners count as RTSPS
 	Log    *slog.Logger   // nil: silent
 
-	mode sendMode // for tests: to begin with
+	// For tests.
+	mode  sendMode      // to begin with
+	stall time.Duration // stallLimit if 0
 }
 
 // Server serves the hubs.
@@ -50,6 +52,7 @@ type Server struct {
 	streams   map[string]*fanout
 	tlsConfig *tls.Config
 	epoch     time.Time
+	stall     time.Duration // how long a reader's connection may take nothing at all
 	mode      atomic.Int32
 	counts    counters
 	wg        sync.WaitGroup // of everything that Run starts
@@ -66,6 +69,9 @@ type Server struct {
 	byHost   map[netip.Addr]int
 	sessions map[string]*session
 	byRTCP   map[netip.AddrPort]*session
+	leaving  []*conn // refused; the reaper closes them at its next but one turn
+	closing  bool    // nobody is let in any more
+	left     int     // how many of leaving were there at its last
 }
 
 // New makes a server. Nothing is opened before Listen.
@@ -84,6 +90,9 @@ func New(o Options) (*Server, error) {
 	}
 	s.log = s.log.With("part", "rtsp")
 	s.mode.Store(int32(o.mode))
+	if s.stall = o.stall; s.stall == 0 {
+		s.stall = stallLimit
+	}
 	names := make([]string, 0, len(o.Hubs))
 	for name := range o.Hubs {
 		names = append(names, name)
@@ -170,7 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, f := range s.streams {
 		err = errors.Join(err, f.closeGroup())
 	}
-	s.listeners, s.pair = nil, nil
+	s.listeners, s.pair, s.closing = nil, nil, false
 	return err
 }
 
@@ -202,6 +211,8 @@ func (s *Server) close() error {
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
+	conns = append(conns, s.leaving...)
+	s.leaving, s.left, s.closing = nil, 0, true
 	s.mu.Unlock()
 	for _, c := range conns {
 		_ = c.w.close()
@@ -247,8 +258,21 @@ func (s *Server) welcome(ctx context.Context, nc net.Conn) {
 			<-s.refusals
 		})
 	default:
-		_ = c.w.close()
+		if !c.dismiss() || !s.farewell(c) {
+			_ = c.w.close()
+		}
 	}
+}
+
+// farewell lets the reaper close a refused connection; false: too many wait for that already.
+func (s *Server) farewell(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || len(s.leaving) >= maxFarewells {
+		return false
+	}
+	s.leaving = append(s.leaving, c)
+	return true
 }
 
 // enter counts a connection in; false: there are too many.
@@ -256,7 +280,7 @@ func (s *Server) enter(c *conn) bool {
 	host := hostOf(c.remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.conns) >= s.config.MaxConnections || s.byHost[host] >= s.config.MaxConnectionsPerAddress {
+	if s.closing || len(s.conns) >= s.config.MaxConnections || s.byHost[host] >= s.config.MaxConnectionsPerAddress {
 		return false
 	}
 	s.conns[c] = struct{}{}

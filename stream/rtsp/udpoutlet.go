@@ -9,9 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// paceInterval is the time between two steps of a large burst: 64 KiB a millisecond fill a fast network, and a
-// receiver with a default buffer of 208 KiB has time to read.
-const paceInterval = time.Millisecond
+// A receiver's buffer has 208 KiB by default, of which the kernel's bookkeeping takes half: some 90 packets. A burst up
+// to paceBytes goes out at once. A larger one, such as a 400 kB IDR, goes in steps that leave a receiver some
+// milliseconds to wake up; a long backlog, such as a GOP that is replayed, in larger ones, so that it is no delay.
+const (
+	paceBytes    = 64 << 10
+	paceStep     = 24 << 10
+	paceParts    = 64 // a step is a backlog's 64th at least
+	paceInterval = time.Millisecond
+)
 
 // udpOutlet sends to one RTP address. The fan-out's goroutine owns it.
 type udpOutlet struct {
@@ -59,7 +65,7 @@ func (o *udpOutlet) send(d *delivery) bool {
 
 // step sends the next part of what waits; false: nothing waits any more.
 func (o *udpOutlet) step() bool {
-	for budget := paceBytes; len(o.queue) > 0 && budget > 0; {
+	for budget := max(paceStep, o.queued/paceParts); len(o.queue) > 0 && budget > 0; {
 		d, first := o.queue[0], o.packet
 		next := o.sender.add(o, d, first, budget)
 		if o.rewound {

@@ -21,7 +21,6 @@ const (
 const (
 	batchSize      = 64
 	segmentControl = (unix.SizeofCmsghdr+7)&^7 + 8 // CMSG_SPACE(sizeof(uint16)), on 64 bit; a little more on 32
-	paceBytes      = 64 << 10                      // what one reader gets in one go, and then each paceInterval
 )
 
 // mmsghdr is struct mmsghdr of sendmmsg(2).

@@ -30,6 +30,7 @@ type writer struct {
 	conn    net.Conn
 	raw     syscall.RawConn // nil: not a socket of ours (TLS), everything goes through the queue
 	attempt func(fd uintptr) bool
+	stall   time.Duration
 	drainFn func() // w.drain, made once, so that starting it costs no memory
 	wg      *sync.WaitGroup
 
@@ -53,9 +54,10 @@ type item struct {
 	data []byte
 }
 
-// newWriter makes the writer of a connection. The goroutines that it starts are counted in wg.
-func newWriter(conn net.Conn, wg *sync.WaitGroup) *writer {
-	w := &writer{conn: conn, wg: wg}
+// newWriter makes the writer of a connection that fails when nothing is taken for stall. The goroutines that it starts
+// are counted in wg.
+func newWriter(conn net.Conn, wg *sync.WaitGroup, stall time.Duration) *writer {
+	w := &writer{conn: conn, wg: wg, stall: stall}
 	w.drainFn = w.drain
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
@@ -202,7 +204,7 @@ func (w *writer) drain() {
 // write writes data in chunks, each under its own deadline, so that a slow reader is not a dead one.
 func (w *writer) write(data []byte) error {
 	for len(data) > 0 {
-		if err := w.conn.SetWriteDeadline(time.Now().Add(stallLimit)); err != nil {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(w.stall)); err != nil {
 			return err
 		}
 		n, err := w.conn.Write(data[:min(len(data), drainChunk)])
