@@ -82,30 +82,6 @@ func Choose(q Question) (Plan, error) {
 		ErrNoWay, formats(q.Modes), names(q.Encoders))
 }
 
-// Explain says for a person what Choose would do, one line a case: agent probe prints it.
-func Explain(modes []hal.Mode, encoders []EncoderFacts, c Config) []string {
-	both := []Wish{{"main", c.Main, true}, {"sub", c.Sub, true}}
-	cases := []struct {
-		who string
-		q   Question
-	}{
-		{"main", Question{Wishes: []Wish{both[0], {"sub", c.Sub, false}}}},
-		{"sub", Question{Wishes: []Wish{{"main", c.Main, false}, both[1]}}},
-		{"main and sub", Question{Wishes: both}},
-		{"main and pictures", Question{Wishes: []Wish{both[0], {"sub", c.Sub, false}}, Luma: true}},
-	}
-	lines := make([]string, len(cases))
-	for i, one := range cases {
-		one.q.Modes, one.q.Encoders = modes, encoders
-		if plan, err := Choose(one.q); err != nil {
-			lines[i] = fmt.Sprintf("%s: %v", one.who, err)
-		} else {
-			lines[i] = fmt.Sprintf("%s: %s", one.who, plan.Why)
-		}
-	}
-	return lines
-}
-
 func lumaWhy(coded, encode bool) string {
 	switch {
 	case !encode:

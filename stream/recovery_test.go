@@ -23,7 +23,7 @@ func TestUnplug(t *testing.T) {
 	}
 	withSource(t, Options{Camera: camera}, func(t *testing.T, b bench) {
 		main := b.read("main")
-		time.Sleep(3 * time.Second)
+		time.Sleep(3*time.Second + 20*time.Millisecond)
 		before := len(main.soFar())
 		b.camera.unplug()
 		time.Sleep(time.Second)

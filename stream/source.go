@@ -217,15 +217,17 @@ func (s *Source) change(name string, edit func(*Output), c hal.Control) error {
 	if o == nil {
 		return fmt.Errorf("set %v of %s: %w", c, name, hal.ErrUnsupported)
 	}
-	settings := o.settings()
+	s.mu.Lock()
+	settings, r := o.settings(), s.current
 	edit(&settings)
-	if err := settings.validate(name); err != nil {
+	err := settings.validate(name)
+	if err == nil {
+		o.wish.Store(&settings) // an encoder follows with its next picture
+	}
+	s.mu.Unlock()
+	if err != nil {
 		return fmt.Errorf("set %v: %w", c, err)
 	}
-	o.wish.Store(&settings) // an encoder follows with its next picture
-	s.mu.Lock()
-	r := s.current
-	s.mu.Unlock()
 	if r == nil || !r.mode.Format.Coded() {
 		return nil
 	}

@@ -106,7 +106,7 @@ func (w *watcher) stall(now time.Time) error {
 // undecodable notices a camera that sends H.264 which no decoder can begin with: no parameter sets, or no IDR.
 func (w *watcher) undecodable(now time.Time) error {
 	r := w.run
-	if !r.plan.Straight || r.decodable.Load() || r.frames.Load() == 0 || now.Sub(r.started) < stallAfter {
+	if !r.mode.Format.Coded() || r.decodable.Load() || r.frames.Load() == 0 || now.Sub(r.started) < stallAfter {
 		return nil
 	}
 	if !w.told {
