@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +31,7 @@ type camera struct {
 }
 
 func openCamera(open opener, path string, log *slog.Logger) (*camera, error) {
-	c := &camera{open: open, path: path, log: log.With("part", "v4l2", "device", path), now: monotonic}
+	c := &camera{open: open, path: path, log: log.With("part", "v4l2", "device", path), now: monotime.Now}
 	d, err := c.openNode()
 	if err != nil {
 		return nil, err
@@ -271,8 +272,8 @@ func (c *capture) dequeueFault(err error) error {
 
 // frame turns a buffer into a frame; not ok if there is nothing in it that anybody could use.
 func (c *capture) frame(f *filled) (hal.Frame, bool) {
-	if c.counted && f.sequence > c.seq {
-		c.lost += f.sequence - c.seq - 1
+	if gap := f.sequence - c.seq - 1; c.counted && gap < 1<<31 { // else the driver counts anew, or not at all
+		c.lost += gap
 	}
 	c.seq, c.counted = f.sequence, true
 	data := c.data(f)
@@ -315,7 +316,8 @@ func (c *capture) data(f *filled) []byte {
 // clockSlack is how far a driver's time may be from ours before we don't believe that it is CLOCK_MONOTONIC.
 const clockSlack = 10 * time.Second
 
-// stamp returns the time of capture on CLOCK_MONOTONIC.
+// stamp returns the time of capture on CLOCK_MONOTONIC: the driver's, but never before the frame before nor after now (a
+// driver that tells when a picture will be complete, as vivid does, tells the future).
 func (c *capture) stamp(f *filled) time.Duration {
 	now := c.cam.now()
 	at := f.at
@@ -327,7 +329,7 @@ func (c *capture) stamp(f *filled) time.Duration {
 		}
 		at = now
 	}
-	c.last = max(c.last, at)
+	c.last = max(c.last, min(at, now))
 	return c.last
 }
 
@@ -344,11 +346,4 @@ func (c *capture) Close() error {
 		defer c.cam.busy.Store(false)
 		return c.q.stop()
 	})
-}
-
-// monotonic is CLOCK_MONOTONIC.
-func monotonic() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // can't fail for this clock
-	return time.Duration(t.Nano())
 }

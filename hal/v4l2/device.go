@@ -127,7 +127,11 @@ func newFormat(typ, fourCC uint32, width, height, sizeImage int) *format {
 
 // setFormat asks for a format and returns what the driver chose.
 func (d *device) setFormat(f *format) (picture, error) {
-	if err := d.k.ioctl(vidiocSFmt, unsafe.Pointer(f)); err != nil {
+	err := d.k.ioctl(vidiocSFmt, unsafe.Pointer(f))
+	if errors.Is(err, unix.EINVAL) {
+		return picture{}, fmt.Errorf("set format of %s: %w (%w)", d.path, hal.ErrUnsupported, err)
+	}
+	if err != nil {
 		return picture{}, fault("set format of", d.path, err)
 	}
 	return d.format(f.typ)

@@ -341,7 +341,11 @@ func (s *encoding) resume() error {
 
 func (s *encoding) command(cmd uint32) error {
 	c := encoderCmd{cmd: cmd}
-	return fault(fmt.Sprintf("encoder command %d to", cmd), s.d.path, s.d.k.ioctl(vidiocEncoderCmd, unsafe.Pointer(&c)))
+	err := s.d.k.ioctl(vidiocEncoderCmd, unsafe.Pointer(&c))
+	if lacks(err) {
+		return fmt.Errorf("encoder command %d to %s: %w (%w)", cmd, s.d.path, hal.ErrUnsupported, err)
+	}
+	return fault(fmt.Sprintf("encoder command %d to", cmd), s.d.path, err)
 }
 
 func (s *encoding) Control(c hal.Control, value int) error {

@@ -6,32 +6,67 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
-// The tests in this file need real nodes, or the kernel's simulators vivid, v4l2loopback and vicodec. The virtual
-// board runs them from a static test binary:
+// The tests in this file need real nodes, or the kernel's simulators. On the virtual board (OCELLUS_BOARD is set) they
+// find vivid and vicodec by themselves; elsewhere they take the nodes that they are told:
 //
 //	OCELLUS_V4L2_CAMERA=/dev/video0,/dev/video1   capture nodes
 //	OCELLUS_V4L2_ENCODER=/dev/video2              memory-to-memory encoders
-//	OCELLUS_V4L2_CODED=FWHT                       what the encoders make, if not H264
 const (
+	envBoard   = "OCELLUS_BOARD"
 	envCamera  = "OCELLUS_V4L2_CAMERA"
 	envEncoder = "OCELLUS_V4L2_ENCODER"
-	envCoded   = "OCELLUS_V4L2_CODED"
 )
 
-func devices(t *testing.T, env string) []string {
+// hardware lists the nodes that env names, or on the virtual board those that are fit.
+func hardware(t *testing.T, env string, fit func(Node) bool) []Node {
 	t.Helper()
 	list := os.Getenv(env)
-	if list == "" {
-		t.Skipf("no device: %s is not set", env)
+	if list == "" && os.Getenv(envBoard) == "" {
+		t.Skipf("no device: neither %s nor %s is set", env, envBoard)
 	}
-	return strings.Split(list, ",")
+	nodes, err := Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool {
+		if list != "" {
+			return !slices.Contains(strings.Split(list, ","), n.Path)
+		}
+		return !fit(n)
+	})
+	if len(nodes) == 0 {
+		t.Fatalf("%s=%q, %s=%q: no such device here", env, list, envBoard, os.Getenv(envBoard))
+	}
+	return nodes
+}
+
+func cameras(t *testing.T) []Node {
+	t.Helper()
+	return hardware(t, envCamera, func(n Node) bool { return n.Kind == Capture })
+}
+
+// encoders lists encoders of H.264, and the kernel's simulated one, which makes FWHT.
+func encoders(t *testing.T) []Node {
+	t.Helper()
+	return hardware(t, envEncoder, func(n Node) bool {
+		return n.Kind == M2MEncoder || n.Info.Driver == "vicodec" && notEncoder(n.Inputs, n.Formats, fourCCFWHT) == ""
+	})
+}
+
+func codedBy(n Node) hal.PixelFormat {
+	if n.Kind == M2MEncoder {
+		return hal.H264
+	}
+	return fourCCFWHT
 }
 
 func testLog(t *testing.T) *slog.Logger {
@@ -39,40 +74,31 @@ func testLog(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func TestHardwareFind(t *testing.T) {
-	if os.Getenv(envCamera) == "" && os.Getenv(envEncoder) == "" {
-		t.Skipf("no device: neither %s nor %s is set", envCamera, envEncoder)
-	}
-	nodes, err := Find()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range nodes {
-		t.Logf("%s %s %q driver=%s bus=%s caps=%#08x multiplanar=%v in=%v out=%v %s", n.Path, n.Kind, n.Info.Name,
-			n.Info.Driver, n.Info.Bus, n.Caps, n.MultiPlanar, n.Inputs, n.Formats, n.Why)
+// TestHardwareFormats takes pictures in every format of a camera, each at its first size.
+func TestHardwareFormats(t *testing.T) {
+	for _, n := range cameras(t) {
+		t.Run(n.Path, func(t *testing.T) { everyFormat(t, n.Path) })
 	}
 }
 
-// TestHardwareFormats takes pictures in every format of a camera, each at its first size.
-func TestHardwareFormats(t *testing.T) {
-	for _, path := range devices(t, envCamera) {
-		cam, err := OpenCamera(path, testLog(t))
-		if err != nil {
-			t.Fatal(err)
+func everyFormat(t *testing.T, path string) {
+	t.Helper()
+	cam, err := OpenCamera(path, testLog(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes, err := cam.Modes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %d modes", path, len(modes))
+	done := make(map[hal.PixelFormat]bool)
+	for _, m := range modes {
+		if m.Width > 1280 || done[m.Format] {
+			continue
 		}
-		modes, err := cam.Modes(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s: %d modes", path, len(modes))
-		done := make(map[hal.PixelFormat]bool)
-		for _, m := range modes {
-			if m.Width > 1280 || done[m.Format] {
-				continue
-			}
-			done[m.Format] = true
-			takePictures(t, cam, m, 10)
-		}
+		done[m.Format] = true
+		takePictures(t, cam, m, 10)
 	}
 }
 
@@ -107,7 +133,7 @@ func takePictures(t *testing.T, cam hal.Camera, want hal.Mode, n int) {
 		last = f
 	}
 	rate := float64(n-1) / (last.PTS - first.PTS).Seconds()
-	age := monotonic() - last.PTS
+	age := monotime.Now() - last.PTS
 	t.Logf("%v: got %v stride %d, %d pictures, %d lost, %.1f a second, the last is %v old", want, c.Mode(), last.Stride, n,
 		lost, rate, age.Round(time.Microsecond))
 }
@@ -117,14 +143,14 @@ func TestHardwareTime64(t *testing.T) {
 	if wide == 1 {
 		t.Skip("64 bit has one layout")
 	}
-	for _, path := range devices(t, envCamera) {
+	for _, n := range cameras(t) {
 		cam, err := openCamera(func(path string) (kernel, error) {
 			k, err := openNode(path)
 			if err == nil {
 				k.(*node).time64 = true
 			}
 			return k, err
-		}, path, testLog(t))
+		}, n.Path, testLog(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,20 +163,21 @@ func TestHardwareTime64(t *testing.T) {
 }
 
 func TestHardwareEncoder(t *testing.T) {
-	for _, path := range devices(t, envEncoder) {
-		coded := hal.H264
-		if c := os.Getenv(envCoded); c != "" {
-			coded = hal.FourCC(c)
-		}
-		enc, err := OpenEncoderFor(path, coded, testLog(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, in := range enc.Inputs() {
-			for _, size := range []size{{640, 480}, {640, 360}, {642, 362}} {
-				encodePictures(t, enc, hal.EncoderConfig{Input: in, Width: size.width, Height: size.height,
-					Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 30)
-			}
+	for _, n := range encoders(t) {
+		t.Run(n.Path, func(t *testing.T) { everyInput(t, n) })
+	}
+}
+
+func everyInput(t *testing.T, n Node) {
+	t.Helper()
+	enc, err := OpenEncoderFor(n.Path, codedBy(n), testLog(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range enc.Inputs() {
+		for _, s := range []size{{640, 480}, {642, 362}} { // the second one is no multiple of any block
+			encodePictures(t, enc, hal.EncoderConfig{Input: in, Width: s.width, Height: s.height,
+				Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 12)
 		}
 	}
 }

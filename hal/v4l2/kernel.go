@@ -40,7 +40,7 @@ func fault(op, object string, err error) error {
 		sentinel = hal.ErrClosed
 	case errors.Is(err, unix.EBUSY):
 		sentinel = hal.ErrBusy
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOTSUP):
+	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOTSUP):
 		sentinel = hal.ErrUnsupported
 	}
 	if sentinel == nil || errors.Is(err, sentinel) {
