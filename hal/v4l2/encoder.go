@@ -73,7 +73,7 @@ func (e *encoder) Open(ctx context.Context, c hal.EncoderConfig) (hal.Encoding, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if c.Width <= 0 || c.Height <= 0 || c.Width%2 != 0 || c.Height%2 != 0 || !slices.Contains(e.inputs, c.Input) {
+	if !even(c.Width) || !even(c.Height) || !slices.Contains(e.inputs, c.Input) {
 		return nil, fmt.Errorf("open encoder %s: %v %dx%d: %w", e.path, c.Input, c.Width, c.Height, hal.ErrUnsupported)
 	}
 	d, err := openDevice(e.open, e.path)
@@ -92,6 +92,9 @@ func (e *encoder) Open(ctx context.Context, c hal.EncoderConfig) (hal.Encoding, 
 		"input_buffers", s.in.count, "coded_buffers", s.out.count, "coded_buffer_bytes", len(s.out.memory(0, 0)))
 	return s, nil
 }
+
+// even reports whether n is a picture's width or height that 4:2:0 can have; no level of H.264 goes beyond 16384.
+func even(n int) bool { return n > 0 && n <= 16384 && n%2 == 0 }
 
 // set makes the settings in the order of the kernel's "Memory-to-Memory Stateful Video Encoder Interface": the coded
 // format, the raw format, the visible part, the rate, the controls. All of it comes before the first REQBUFS: a driver

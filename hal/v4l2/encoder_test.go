@@ -26,18 +26,22 @@ type fakeEncoder struct {
 
 	inside   []filledBuffer
 	coded    int
+	sinceIDR int
 	header   bool
 	stopping bool
+	forced   int // FORCE_KEY_FRAME was set so many times, as far as pictures that went in know
 }
 
 var (
-	fakeSPS = []byte{0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f}
-	fakePPS = []byte{0, 0, 0, 1, 0x68, 0xce}
+	// 640x360, Constrained Baseline, level 3
+	fakeSPS = []byte("\x00\x00\x00\x01\x67\x42\xc0\x1e\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\x03\x00\x32\x0f\x16\x2e\x48")
+	fakePPS = []byte("\x00\x00\x00\x01\x68\xcb\x83\xcb\x20")
 )
 
-func fakeSlice(n int) []byte {
+// fakeSlice is a coded picture that tells its number.
+func fakeSlice(n int, idr bool) []byte {
 	kind := byte(0x41)
-	if n%25 == 0 {
+	if idr {
 		kind = 0x65
 	}
 	return []byte{0, 0, 0, 1, kind, 0x88, byte(n)}
@@ -58,6 +62,9 @@ func (e *fakeEncoder) run(k *fakeKernel) {
 		return
 	}
 	for len(in.pending) > 0 {
+		if n := len(k.values[cidForceKey]); n > e.forced { // it counts for the next buffer that is queued
+			e.forced, in.pending[0].flags = n, bufKeyFrame
+		}
 		e.inside = append(e.inside, in.pending[0])
 		in.pending, in.queued = in.pending[1:], in.queued[1:]
 		in.done = append(in.done, filledBuffer{index: e.inside[len(e.inside)-1].index, used: make([]int, len(in.planes))})
@@ -78,13 +85,19 @@ func (e *fakeEncoder) run(k *fakeKernel) {
 
 func (e *fakeEncoder) code(k *fakeKernel, outType uint32) {
 	f := filledBuffer{sequence: uint32(e.coded), at: e.inside[0].at}
+	gop := k.values[cidGOPSize]
+	idr := e.coded == 0 || e.inside[0].flags&bufKeyFrame != 0 || len(gop) > 0 && e.sinceIDR >= int(gop[len(gop)-1])
+	if idr {
+		e.sinceIDR = 0
+	}
+	e.sinceIDR++
 	e.inside = e.inside[1:]
 	n := e.coded
 	e.coded++
 	if e.noTime {
 		f.at = 0
 	}
-	data := fakeSlice(n)
+	data := fakeSlice(n, idr)
 	switch {
 	case slices.Contains(e.skips, n):
 		return

@@ -28,22 +28,24 @@ type encoding struct {
 	out   *queue
 
 	// Of the goroutine that calls Encode and Drain:
-	free   []int    // buffers of in that we have
-	inside []picked // pictures that went in and have not come out, oldest first
-	lent   int      // buffer of out that the caller has, -1 if none
-	depth  int      // pictures that the device keeps before the first comes out, as far as we have seen
-	most   int      // pictures that may be inside when Encode returns
-	lost   uint32   // pictures that did not come out before the next one
-	params h264.Params
-	joined []byte // parameter sets and picture, where the driver delivers them apart
-	state  drainState
+	free    []int    // buffers of in that we have
+	inside  []picked // pictures that went in and have not come out, oldest first
+	lent    int      // buffer of out that the caller has, -1 if none
+	depth   int      // pictures that the device keeps before the first comes out, as far as we have seen
+	most    int      // pictures that may be inside when Encode returns
+	lost    uint32   // pictures that did not come out before the next one
+	refused uint32   // pictures that did not go in before the next one
+	params  h264.Params
+	joined  []byte // parameter sets and picture, where the driver delivers them apart
+	state   drainState
 }
 
 type picked struct {
-	key  time.Duration // the timestamp that the driver copies from the raw buffer to the coded one
-	pts  time.Duration
-	seq  uint32
-	lost uint32
+	key     time.Duration // the timestamp that the driver copies from the raw buffer to the coded one
+	pts     time.Duration
+	seq     uint32
+	lost    uint32
+	corrupt bool
 }
 
 // drainState: encoding --STOP--> draining --LAST--> drained --START--> encoding.
@@ -64,6 +66,7 @@ func (s *encoding) Encode(ctx context.Context, raw hal.Frame) (hal.Frame, error)
 		return hal.Frame{}, err
 	}
 	if raw.Format != s.cfg.Input || raw.Width != s.cfg.Width || raw.Height != s.cfg.Height {
+		s.refuse(&raw)
 		return hal.Frame{}, fmt.Errorf("encode %s: %v %dx%d, opened for %v %dx%d: %w", s.d.path, raw.Format, raw.Width,
 			raw.Height, s.cfg.Input, s.cfg.Width, s.cfg.Height, hal.ErrUnsupported)
 	}
@@ -97,9 +100,10 @@ func (s *encoding) feed(ctx context.Context, raw *hal.Frame) error {
 	used, err := s.fill(index, raw)
 	if err != nil {
 		s.free = append(s.free, index)
+		s.refuse(raw)
 		return err
 	}
-	p := picked{key: raw.PTS.Truncate(time.Microsecond), pts: raw.PTS, seq: raw.Seq, lost: raw.Lost}
+	p := picked{key: raw.PTS.Truncate(time.Microsecond), pts: raw.PTS, seq: raw.Seq, lost: raw.Lost + s.refused, corrupt: raw.Corrupt}
 	if n := len(s.inside); n > 0 {
 		p.key = max(p.key, s.inside[n-1].key+time.Microsecond)
 	}
@@ -107,8 +111,12 @@ func (s *encoding) feed(ctx context.Context, raw *hal.Frame) error {
 		return err
 	}
 	s.inside = append(s.inside, p)
+	s.refused = 0
 	return nil
 }
+
+// refuse counts a picture that can't be encoded as lost before the next one that can.
+func (s *encoding) refuse(raw *hal.Frame) { s.refused += raw.Lost + 1 }
 
 // freeBuffer returns a buffer of in that the driver has read.
 func (s *encoding) freeBuffer(ctx context.Context) (int, error) {
@@ -134,9 +142,12 @@ func (s *encoding) freeBuffer(ctx context.Context) (int, error) {
 // fill copies a raw picture into a buffer, row by row where the driver's rows are longer.
 func (s *encoding) fill(index int, raw *hal.Frame) ([]int, error) {
 	from := colourPlanes(raw.Format, raw.Width, raw.Height, raw.Stride)
-	if len(raw.Data) < totalSize(from) {
-		return nil, fmt.Errorf("encode %s: a raw picture of %d bytes, %d are needed", s.d.path, len(raw.Data),
-			totalSize(from))
+	last := from[len(from)-1]
+	// The division keeps a senseless stride from overflowing the sum; the last row may lack its padding.
+	if from[0].stride < from[0].width || from[0].stride > len(raw.Data)/(raw.Height-1) ||
+		len(raw.Data) < totalSize(from)-(last.stride-last.width) {
+		return nil, fmt.Errorf("encode %s: a raw picture of %d bytes in rows of %d is not whole", s.d.path, len(raw.Data),
+			from[0].stride)
 	}
 	to := colourPlanes(raw.Format, s.pic.width, s.pic.height, s.pic.planes[0].stride)
 	data, dst := raw.Data, s.in.memory(index, 0)
@@ -151,14 +162,14 @@ func (s *encoding) fill(index int, raw *hal.Frame) ([]int, error) {
 			return nil, fmt.Errorf("encode %s: a buffer of %d bytes, %d are needed", s.d.path, len(dst), to[p].size())
 		}
 		copyRows(dst, data, to[p], from[p])
-		data, dst = data[from[p].size():], dst[to[p].size():]
+		data, dst = data[min(len(data), from[p].size()):], dst[to[p].size():]
 	}
 	return used, nil
 }
 
 func copyRows(dst, src []byte, to, from rows) {
 	if to.stride == from.stride {
-		copy(dst, src[:from.size()])
+		copy(dst, src[:min(len(src), from.size())])
 		return
 	}
 	for y := range from.height {
@@ -249,7 +260,7 @@ func (s *encoding) frame(f *filled) (hal.Frame, bool) {
 	}
 	out := hal.Frame{
 		Format: s.coded, Width: s.cfg.Width, Height: s.cfg.Height, Data: data,
-		PTS: p.pts, Seq: p.seq, Lost: s.lost + p.lost, Corrupt: f.flags&bufError != 0,
+		PTS: p.pts, Seq: p.seq, Lost: s.lost + p.lost, Corrupt: p.corrupt || f.flags&bufError != 0,
 	}
 	s.lost = 0
 	return out, true

@@ -284,7 +284,7 @@ func TestBoardH264Camera(t *testing.T) {
 	if err := ioctl(fd, vidiocSFmt, unsafe.Pointer(f)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := unix.Write(fd, fakeSlice(1)); err != nil { // the loopback becomes a camera by it
+	if _, err := unix.Write(fd, fakeSlice(1, false)); err != nil { // the loopback becomes a camera by it
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -332,7 +332,7 @@ func feed(ctx context.Context, fd int) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if _, err := unix.Write(fd, append(fakeSlice(n), make([]byte, 100)...)); err != nil {
+			if _, err := unix.Write(fd, append(fakeSlice(n, n%25 == 0), make([]byte, 100)...)); err != nil {
 				return
 			}
 		}
