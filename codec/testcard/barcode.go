@@ -116,7 +116,7 @@ func (c canvas) drawBarcode(s Stamp) {
 // ErrNoBarcode where there is none, and for a plane that is shorter than its size says.
 func Read(luma []byte, w, h, stride int) (Stamp, error) {
 	const least, most = 64, 1 << 14
-	if w < least || h < least || w > most || h > most || stride < w || stride > 1<<20 ||
+	if w < least || h < least || w > most || h > most || stride < w || stride > 1<<16 ||
 		len(luma) < stride*(h-1)+w {
 		return Stamp{}, ErrNoBarcode
 	}

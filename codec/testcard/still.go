@@ -15,9 +15,9 @@ type layout struct {
 
 func newLayout(w, h int) layout {
 	fw, fh := float64(w), float64(h)
-	r := min(0.385*fh, 0.36*fw)
-	l := layout{cx: fw / 2, cy: 0.43 * fh, r: r}
-	l.orbit, l.light = r*1.065, max(r*0.045, 2)
+	r := min(0.362*fh, 0.36*fw)
+	l := layout{cx: fw / 2, cy: 0.428 * fh, r: r}
+	l.orbit, l.light = r*1.06, max(r*0.042, 2)
 	l.clock, l.date = pen{r * 0.17, 1}, pen{r * 0.095, 0.9}
 	l.clockY, l.dateY = l.cy+0.075*r, l.cy+0.345*r
 	code := barcodeBox(w, h)

@@ -27,8 +27,8 @@ func (p *Picture) FromJPEG(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if size.X > MaxSide || size.Y > MaxSide {
-		return fmt.Errorf("yuv JPEG of %dx%d: %w", size.X, size.Y, ErrSize)
+	if err := checkSize(size.X&^1, size.Y&^1); err != nil {
+		return fmt.Errorf("yuv JPEG: %w", err)
 	}
 	if !hasTables {
 		data = withHuffmanTables(data)

@@ -24,8 +24,11 @@ var (
 	ErrFormat = errors.New("pixel format not known")
 )
 
-// MaxSide is the longest side of a picture, in pixels: a bound on what a header can make this package allocate.
-const MaxSide = 16384
+// The largest picture, in pixels: a bound on what a header can make this package allocate.
+const (
+	MaxSide   = 16384
+	MaxPixels = 8192 * 4608
+)
 
 // Picture is an I420 picture. The zero Picture is ready to be converted into.
 type Picture struct {
@@ -40,7 +43,7 @@ type Picture struct {
 
 // checkSize says what is wrong with a size.
 func checkSize(w, h int) error {
-	if w <= 0 || h <= 0 || w%2 != 0 || h%2 != 0 || w > MaxSide || h > MaxSide {
+	if w <= 0 || h <= 0 || w%2 != 0 || h%2 != 0 || w > MaxSide || h > MaxSide || w*h > MaxPixels {
 		return fmt.Errorf("yuv %dx%d: %w", w, h, ErrSize)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 func TestCardLaw(t *testing.T) {
 	var cam *Camera
 	o := haltest.CameraOptions{
+		Modes:  3,
 		Unplug: func() error { cam.Faults().Unplug(); return nil },
 		Replug: func() error { cam.Faults().Replug(); return nil },
 	}
