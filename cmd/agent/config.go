@@ -57,7 +57,7 @@ func defaultConfig(b board.Board) Config {
 		Log:     slog.LevelInfo,
 		Streams: stream.DefaultConfig(),
 		RTSP:    rtsp.DefaultConfig(),
-		Status:  statusConfig{Address: "127.0.0.1:9554"},
+		Status:  statusConfig{Address: statusListens},
 	}
 	set := func(o *stream.Output, s board.Stream) {
 		o.Width, o.Height, o.FPS, o.Bitrate = s.Width, s.Height, s.FPS, stream.Bitrate(s.BitrateBPS)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"runtime"
@@ -74,7 +75,7 @@ func streamMetrics() []metric[streamStatus] {
 }
 
 // writeMetrics writes a status as Prometheus reads it.
-func writeMetrics(b *strings.Builder, doc statusDocument) {
+func writeMetrics(b *bytes.Buffer, doc statusDocument) {
 	family(b, "ocellus_build_info", "gauge", "1, with the release and the Go version")
 	sample(b, "ocellus_build_info", 1, "release", doc.Release, "board", doc.Board, "goversion", runtime.Version(), "goarch", runtime.GOARCH)
 	for _, m := range processMetrics() {
@@ -118,12 +119,12 @@ func number(b bool) float64 {
 	return 0
 }
 
-func family(b *strings.Builder, name, kind, help string) {
+func family(b *bytes.Buffer, name, kind, help string) {
 	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }
 
 // sample writes one line; labels are names and values in turn.
-func sample(b *strings.Builder, name string, value float64, labels ...string) {
+func sample(b *bytes.Buffer, name string, value float64, labels ...string) {
 	b.WriteString(name)
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 	for i := 0; i+1 < len(labels); i += 2 {

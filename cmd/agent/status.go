@@ -1,16 +1,9 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/ocellus/ocellus/internal/supervise"
@@ -106,93 +99,30 @@ func (a *agent) parts() []supervise.State {
 	return a.supervisor.States()
 }
 
-// statusServer answers on the loopback port.
-type statusServer struct {
-	address string
-	handler http.Handler
-	log     *slog.Logger
-	in      net.Listener // open for the next Run; nil: Run opens one
+// pages are what the status port answers.
+func (a *agent) pages() map[string]func() page {
+	return map[string]func() page{"/healthz": a.healthPage, "/metrics": a.metricsPage}
 }
 
-func (a *agent) openStatus(address string, log *slog.Logger) (*statusServer, error) {
-	s := &statusServer{address: address, handler: a.statusHandler(), log: log.With("part", "status")}
-	if err := s.listen(); err != nil {
-		return nil, fmt.Errorf("%w; choose another address with status.address", err)
-	}
-	return s, nil
-}
-
-func (s *statusServer) listen() (err error) {
-	if s.in, err = net.Listen("tcp", s.address); err != nil {
-		return fmt.Errorf("status: %w", err)
-	}
-	return nil
-}
-
-func (a *agent) statusHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.serveHealth)
-	mux.HandleFunc("GET /metrics", a.serveMetrics)
-	return loopbackOnly(mux)
-}
-
-// loopbackOnly refuses questions that a page of another site sends through a browser of this machine (DNS rebinding):
-// they carry that site's name.
-func loopbackOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			http.Error(w, "this door is for the machine itself", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Run serves until ctx ends.
-func (s *statusServer) Run(ctx context.Context) error {
-	if s.in == nil {
-		if err := s.listen(); err != nil {
-			return err
-		}
-	}
-	server := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	err := server.Serve(s.in) // closes it
-	s.in = nil
-	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("status: %w", err)
-}
-
-func (a *agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
+// healthPage is the whole status, with 503 while the agent is not healthy.
+func (a *agent) healthPage() page {
 	doc := a.status(time.Now())
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
+	p := page{code: 200, kind: "application/json"}
 	if !doc.Healthy {
-		w.WriteHeader(http.StatusServiceUnavailable)
+		p.code = 503
 	}
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
-	_ = e.Encode(doc) // the client is gone, or it has it
+	if err := e.Encode(doc); err != nil {
+		return textPage(500, err.Error())
+	}
+	p.body = b.Bytes()
+	return p
 }
 
-func (a *agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	var b strings.Builder
+func (a *agent) metricsPage() page {
+	var b bytes.Buffer
 	writeMetrics(&b, a.status(time.Now()))
-	_, _ = io.WriteString(w, b.String())
+	return page{200, "text/plain; version=0.0.4; charset=utf-8", b.Bytes()}
 }
