@@ -3,13 +3,66 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ocellus/ocellus/access"
 )
+
+// TestMain fails the run when a test left a goroutine or a socket behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if left := leaked(); code == 0 && left != "" {
+		fmt.Fprintln(os.Stderr, "left behind:\n"+left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leaked returns the stacks of the program's goroutines and the listening sockets, after it gave them a moment to end.
+func leaked() string {
+	buf := make([]byte, 1<<20)
+	var left []string
+	for range 100 {
+		left = left[:0]
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "ocellus/") && !strings.Contains(g, "agent.TestMain") {
+				left = append(left, g)
+			}
+		}
+		left = append(left, listening()...)
+		if len(left) == 0 {
+			return ""
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return strings.Join(left, "\n\n")
+}
+
+// listening lists the descriptors that accept connections.
+func listening() []string {
+	var found []string
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range fds {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on == 1 {
+			name, _ := unix.Getsockname(fd)
+			found = append(found, fmt.Sprintf("listener %d: %+v", fd, name))
+		}
+	}
+	return found
+}
 
 // agentVerb runs a verb as main does.
 func agentVerb(t *testing.T, args ...string) (code int, out, errs string) {

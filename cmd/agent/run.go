@@ -73,17 +73,26 @@ func run(ctx context.Context, w world, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	listening, err := a.build(o.state, config, devices, log)
-	if err != nil {
-		return err
-	}
+	a.supervisor = supervise.New(log, supervise.Options{})
 	defer removePorts(o.state)
-	if err := a.announce(w, o.state, listening); err != nil {
+	listening, err := a.build(o.state, config, devices, log)
+	if err == nil {
+		err = a.announce(w, o.state, listening)
+	}
+	if err != nil {
+		a.abandon()
 		return err
 	}
 	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
 		"start_us", time.Since(began).Microseconds())
 	return a.live(ctx, w, devices, log)
+}
+
+// abandon closes what the parts have opened already: each runs with a context that has ended.
+func (a *agent) abandon() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = a.supervisor.Run(ended) // there is a better error already
 }
 
 // live runs the parts until ctx ends, and tells systemd.
@@ -177,7 +186,6 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 	}
 	p.RTSP, p.RTSPS = address(a.server.Addr()), address(a.server.TLSAddr())
 	a.places = placesOf(p.RTSP, a.board.Simulated, a.source.Hubs())
-	a.supervisor = supervise.New(log, supervise.Options{})
 	a.supervisor.Add(supervise.Part{Name: "rtsp", Run: a.server.Run, Alive: func() error {
 		a.server.Stats() // takes its locks
 		return nil
