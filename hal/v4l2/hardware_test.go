@@ -177,7 +177,7 @@ func everyInput(t *testing.T, n Node) {
 	for _, in := range enc.Inputs() {
 		for _, s := range []size{{640, 480}, {642, 362}} { // the second one is no multiple of any block
 			encodePictures(t, enc, hal.EncoderConfig{Input: in, Width: s.width, Height: s.height,
-				Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 12)
+				Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 6)
 		}
 	}
 }
