@@ -40,6 +40,10 @@ need_modules() {
 	cp go.sum "$cache/modules.sum"
 }
 
+# agent_tags: build tags of the agent. Without HTTP/2, which the status page does not need, it is 0.34 MB smaller.
+agent_tags=nethttpomithttp2
+export agent_tags
+
 # release names the source that is built, for 'agent version'.
 release() { git describe --tags --always --dirty 2>/dev/null || echo unknown; }
 
