@@ -318,7 +318,8 @@ func (o EncoderOptions) forceIDR(ctx context.Context, e hal.Encoder) error {
 			if i < 0 {
 				return fmt.Errorf("picture %d did not come out", picture)
 			}
-			if err := s.units[i].isWholeIDR(fmt.Sprintf("after ForceIDR before picture %d", picture), o.Width, o.Height); err != nil {
+			what := fmt.Sprintf("after ForceIDR before picture %d", picture)
+			if err := s.units[i].isWholeIDR(what, o.Width, o.Height); err != nil {
 				return err
 			}
 		}

@@ -215,13 +215,7 @@ func TestSuiteCatchesEncoder(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.flaw, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var found []Finding
-				for _, l := range encoderLaws(o) {
-					if l.name == tt.law || tt.law == "" {
-						err := l.find(t.Context(), func() hal.Encoder { return &fakeEncoder{tt.flaw} }, nil)
-						found = append(found, Finding{l.name, err})
-					}
-				}
+				found := findings(t.Context(), only(encoderLaws(o), tt.law), func() hal.Encoder { return &fakeEncoder{tt.flaw} }, nil)
 				laws := broken(found)
 				if tt.law == "" && len(laws) > 0 {
 					t.Errorf("a lawful encoder breaks %v: %v", laws, found)

@@ -85,7 +85,7 @@ func (l law[D]) find(ctx context.Context, open func() D, skips map[string]string
 	warmUp()
 	device := open()
 	before := count()
-	err := l.check(ctx, device)
+	err := within(lawTimeout+unblockWithin, "the check", func() error { return l.check(ctx, device) })
 	if leak := before.leaked(); leak != nil {
 		return errors.Join(err, leak)
 	}

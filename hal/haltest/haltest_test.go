@@ -196,12 +196,8 @@ func TestSuiteCatchesCamera(t *testing.T) {
 						_ = f.Close()
 					}
 				}()
-				var found []Finding
-				for _, l := range cameraLaws(CameraOptions{Frames: 4, Modes: 1}) {
-					if l.name == tt.law || tt.law == "" {
-						found = append(found, Finding{l.name, l.find(t.Context(), func() hal.Camera { return cam }, nil)})
-					}
-				}
+				picked := only(cameraLaws(CameraOptions{Frames: 4, Modes: 1}), tt.law)
+				found := findings(t.Context(), picked, func() hal.Camera { return cam }, nil)
 				laws := broken(found)
 				if tt.law == "" && len(laws) > 0 {
 					t.Errorf("a lawful camera breaks %v: %v", laws, found)

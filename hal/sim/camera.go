@@ -32,7 +32,7 @@ type Options struct {
 	Modes []hal.Mode
 	// Product is the name on the card.
 	Product string
-	// Location is that of the card's clock; UTC when nil.
+	// Location is that of the card's clock; the local one when nil.
 	Location *time.Location
 	// Now is the clock that stands for CLOCK_MONOTONIC; nil means the real one.
 	Now func() time.Duration
@@ -52,6 +52,9 @@ type Camera struct {
 func NewCamera(o Options) (*Camera, error) {
 	if o.Product == "" {
 		o.Product = "Ocellus"
+	}
+	if o.Location == nil {
+		o.Location = time.Local
 	}
 	if o.Modes == nil {
 		o.Modes = usualModes()
