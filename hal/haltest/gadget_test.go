@@ -63,7 +63,7 @@ type fakeLED struct {
 func (l *fakeLED) Show(p hal.Pattern) error {
 	switch {
 	case l.flaw == "slow":
-		time.Sleep(time.Minute)
+		time.Sleep(2 * promptly)
 	case l.closed && l.flaw != "shines on":
 		return fmt.Errorf("fake: %w", hal.ErrClosed)
 	case p == "disco" && l.flaw != "shows anything":
