@@ -29,9 +29,9 @@ func TestForeignClips(t *testing.T) {
 			"-x264-params", "aud=1:nal-hrd=vbr:vbv-maxrate=2000:vbv-bufsize=2000",
 		}, 20_000},
 		{"IDR of 400 kB", "large.h264", []string{
-			"-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25,noise=alls=60:allf=t", "-t", "2", "-c:v", "libx264",
-			"-preset", "ultrafast", "-qp", "22", "-bf", "0", "-g", "25",
-		}, 2_000_000},
+			"-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25,noise=alls=40", "-t", "2", "-c:v", "libx264",
+			"-preset", "ultrafast", "-qp", "33", "-bf", "0", "-g", "25",
+		}, 1_600_000},
 		{"MP4 with B-frames", "high.mp4", []string{
 			"-f", "lavfi", "-i", source, "-t", "4", "-c:v", "libx264", "-profile:v", "high", "-bf", "2", "-g", "25",
 			"-x264-params", "open-gop=0",
@@ -50,12 +50,27 @@ func TestForeignClips(t *testing.T) {
 				t.Fatalf("the clip has %d bytes, want %d or more: %v", info.Size(), tt.least, err)
 			}
 			want := pictureSums(t, "-i", file)
-			a := startAgent(t, agentOptions{file: file})
-			// One and a half times the clip, so that the place where it begins anew is in it.
-			got := pictureSums(t, "-rtsp_transport", "tcp", "-i", a.url("main"), "-frames:v", fmt.Sprint(len(want)*3/2))
-			checkLoop(t, got, want)
+			playWhole(t, file, want)
 		})
 	}
+}
+
+// playWhole plays a clip through an agent until it went without a skip: on a machine that is too busy the simulated
+// camera leaves pictures out, as a real one does, and what refers to them can't be right.
+func playWhole(t *testing.T, file string, want []string) {
+	t.Helper()
+	for range 4 {
+		a := startAgent(t, agentOptions{file: file})
+		// One and a half times the clip, so that the place where it begins anew is in it.
+		got := pictureSums(t, "-rtsp_transport", "tcp", "-i", a.url("main"), "-frames:v", fmt.Sprint(len(want)*3/2))
+		if lost := a.lost(t, "main"); lost > 0 {
+			t.Logf("the camera left out %d pictures: once more", lost)
+			continue
+		}
+		checkLoop(t, got, want)
+		return
+	}
+	t.Error("the machine is too busy to play a clip without leaving pictures out")
 }
 
 // pictureSums decodes with ffmpeg and returns the checksum of each picture.
