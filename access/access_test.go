@@ -27,7 +27,8 @@ func open(t *testing.T, dir string) *Gate {
 
 // answer is the client's side, written from RFC 2069 2.1.2.
 func answer(g *Gate, name string, password secret.Secret, alg DigestAlgorithm) DigestResponse {
-	d := DigestResponse{Username: name, Realm: g.Realm(), Nonce: "n0", URI: "rtsp://h/main", Method: "DESCRIBE", Algorithm: alg}
+	d := DigestResponse{Username: name, Realm: g.Realm(), Nonce: "n0", URI: "rtsp://h/main", Method: "DESCRIBE",
+		Algorithm: alg}
 	hash := sha256Hex
 	if alg == MD5 {
 		hash = md5Hex
@@ -145,7 +146,8 @@ func TestNewerRelease(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName)
-	newer := `{"version":7,"realm":"r","keys":{"k":1},"viewers":{"eve":{"role":"auditor","ha1_md5":"a","ha1_sha256":"b","until":9}}}`
+	newer := `{"version":7,"realm":"r","keys":{"k":1},
+		"viewers":{"eve":{"role":"auditor","ha1_md5":"a","ha1_sha256":"b","until":9}}}`
 	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,8 @@ func TestNamesAndRoles(t *testing.T) {
 			t.Errorf("name %q: got %d characters, %v", name, len(password.Reveal()), err)
 		}
 	}
-	for role, actions := range map[Role]string{Owner: "watch inspect configure admit", Member: "watch inspect", Watcher: "watch",
+	for role, actions := range map[Role]string{Owner: "watch inspect configure admit", Member: "watch inspect",
+		Watcher:   "watch",
 		Installer: "watch inspect configure", "": "", "root": ""} {
 		for _, a := range []Action{Watch, Inspect, Configure, Admit} {
 			if got, want := role.May(a), strings.Contains(actions, string(a)); got != want {

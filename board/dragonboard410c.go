@@ -12,12 +12,14 @@ func dragonboard410c() Board {
 			"uvcvideo",   // drivers/media/usb/uvc: two USB host ports
 		},
 		Encoders: []string{
-			"qcom-venus", // drivers/media/platform/qcom/venus/venc.c: stateful H.264, NV12 in; bitrate and key frame at run time (venc_ctrls.c)
+			// drivers/media/platform/qcom/venus: stateful H.264, NV12 in (venc.c); bitrate and key frame (venc_ctrls.c)
+			"qcom-venus",
 		},
-		Main:          Stream{1280, 720, 25, 2_500_000}, // ov5640 has 1280x720 at 30/s (drivers/media/i2c/ov5640.c); venus does 1080p30 in all
-		Sub:           Stream{640, 360, 15, 512_000},    // same shape as main
-		MemoryPercent: 25,                               // 1 GiB (board data sheet)
-		Note: "the CSI camera needs its media graph set once after boot (media-ctl: sensor, csiphy, csid, ispif, msm_vfe0_pix; " +
-			"kernel admin-guide/media/qcom_camss.rst) and venus its firmware (qcom/venus-1.8); USB cameras just work",
+		// ov5640 has 1280x720 at 30/s (drivers/media/i2c/ov5640.c); venus does 1080p30 in all
+		Main:          Stream{1280, 720, 25, 2_500_000},
+		Sub:           Stream{640, 360, 15, 512_000}, // same shape as main
+		MemoryPercent: 25,                            // 1 GiB (board data sheet)
+		Note: "the CSI camera needs its media graph set once after boot (media-ctl: sensor, csiphy, csid, ispif, " +
+			"msm_vfe0_pix; kernel admin-guide/media/qcom_camss.rst) and venus its firmware (venus-1.8); USB cameras just work",
 	}
 }

@@ -24,8 +24,12 @@ type camera struct {
 	last hal.DeviceInfo
 }
 
-// errNoCamera: the board has none now; one may be plugged in later.
-var errNoCamera = errors.New("no camera")
+// noCameraError: the board has none now; one may be plugged in later, so it is an hal.ErrClosed.
+type noCameraError struct{ text string }
+
+func (e noCameraError) Error() string { return "no camera: " + e.text }
+
+func (e noCameraError) Is(target error) bool { return target == hal.ErrClosed }
 
 // current opens the camera that the board prefers among those that are there.
 func (c *camera) current() (hal.Camera, error) {
@@ -64,7 +68,7 @@ func noCamera(b Board, nodes []v4l2.Node) error {
 	if b.Note != "" {
 		text += "; " + b.Note
 	}
-	return fmt.Errorf("%w: %w: %s", errNoCamera, hal.ErrClosed, text)
+	return noCameraError{text}
 }
 
 // preferred sorts the nodes of one kind: those with a format that the agent can use first, then the board's drivers in
@@ -85,7 +89,8 @@ func preferred(nodes []v4l2.Node, kind v4l2.Kind, drivers []string) []v4l2.Node 
 	return nodes
 }
 
-// usable reports whether the agent can make a stream of a format. NM12 and YM12 are NV12 and YU12 with a buffer a plane.
+// usable reports whether the agent can make a stream of a format. NM12 and YM12 are NV12 and YU12 with a buffer a
+// plane.
 func usable(f hal.PixelFormat) bool {
 	return f.Coded() || f.Raw() || f == hal.MJPEG || f == hal.FourCC("NM12") || f == hal.FourCC("YM12")
 }

@@ -21,7 +21,8 @@ func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 	if o.File != "" {
 		return hal.Devices{}, errFileNeedsSim
 	}
-	cam := &camera{board: b, log: log, find: v4l2.Find, open: v4l2.OpenCamera}
+	cam := &camera{board: b, log: log, find: v4l2.Find, open: v4l2.OpenCamera,
+		last: hal.DeviceInfo{Name: "no camera yet", Path: "no node"}}
 	nodes, err := v4l2.Find()
 	if err != nil {
 		return hal.Devices{}, err

@@ -12,7 +12,8 @@ func rpi4() Board {
 			"uvcvideo",    // drivers/media/usb/uvc
 		},
 		Encoders: []string{
-			"bcm2835-codec", // raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
+			// raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
+			"bcm2835-codec",
 		},
 		Main:          Stream{1280, 720, 25, 2_500_000}, // half of what the codec does: sub shares it (1080p30 in all)
 		Sub:           Stream{640, 360, 15, 512_000},    // same shape as main

@@ -12,11 +12,13 @@ func rpiZero2W() Board {
 			"uvcvideo",    // drivers/media/usb/uvc: a USB camera on the OTG port
 		},
 		Encoders: []string{
-			"bcm2835-codec", // raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
+			// raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
+			"bcm2835-codec",
 		},
-		Main:          Stream{1280, 720, 25, 2_500_000}, // half of what the codec does: sub shares it (1080p30 in all)
-		Sub:           Stream{640, 360, 15, 512_000},    // same shape as main
-		MemoryPercent: 30,                               // 512 MiB (memory@0 in the .dts), 64 MiB or more of it the firmware's
+		Main: Stream{1280, 720, 25, 2_500_000}, // half of what the codec does: sub shares it (1080p30 in all)
+		Sub:  Stream{640, 360, 15, 512_000},    // same shape as main
+		// 512 MiB (memory@0 in the .dts), 64 MiB or more of it the firmware's
+		MemoryPercent: 30,
 		Note: "a CSI camera needs the firmware's camera stack (start_x=1, camera_auto_detect=0, module bcm2835-v4l2); " +
 			"under libcamera its node gives raw Bayer pictures, which the agent can't use; USB cameras just work",
 	}

@@ -34,7 +34,7 @@ func softwareEncoders(log *slog.Logger) []hal.Encoder {
 // Lacks says what this build has not, and why.
 func Lacks() []string {
 	if _, err := openh264.New(); err != nil {
-		return []string{fmt.Sprintf("a software encoder: %v (a camera or a board that gives H.264, and --file, still work)", err)}
+		return []string{fmt.Sprintf("a software encoder: %v (what gives H.264 by itself still works, and --file)", err)}
 	}
 	return nil
 }

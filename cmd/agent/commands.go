@@ -19,8 +19,11 @@ type command struct {
 	name     string
 	needs    access.Action // access.Role.May says which roles have it
 	deadline time.Duration
-	run      func(ctx context.Context, args json.RawMessage) (any, error)
+	run      runFunc
 }
+
+// runFunc takes the arguments as they came.
+type runFunc func(ctx context.Context, args json.RawMessage) (any, error)
 
 // commands is the one table. Names are wire format: never renamed.
 func (a *agent) commands() []command {
@@ -71,7 +74,9 @@ func codeOf(err error) string {
 
 // do runs one command on behalf of somebody. Whatever is wrong with the question is told before anything happens. A
 // panic is the failure of this one command.
-func do(ctx context.Context, table []command, who access.Identity, name string, args json.RawMessage) (result any, err error) {
+func do(ctx context.Context, table []command, who access.Identity, name string, args json.RawMessage) (
+	result any, err error,
+) {
 	var c *command
 	for i := range table {
 		if table[i].name == name {
@@ -94,8 +99,8 @@ func do(ctx context.Context, table []command, who access.Identity, name string, 
 	return c.run(ctx, args)
 }
 
-// with decodes the arguments of a command strictly: an unknown field is refused, since its sender means something by it.
-func with[A any](run func(ctx context.Context, args A) (any, error)) func(context.Context, json.RawMessage) (any, error) {
+// with decodes the arguments of a command strictly: an unknown field is refused, since its sender means something.
+func with[A any](run func(ctx context.Context, args A) (any, error)) runFunc {
 	return func(ctx context.Context, raw json.RawMessage) (any, error) {
 		var args A
 		if len(raw) > 0 {

@@ -26,12 +26,15 @@ func TestDecodeConfig(t *testing.T) {
 		"fine":          {"schema: 1\nboard: sim\nlog: debug\nstreams:\n  main:\n    bitrate: 3M\n", nil, false},
 		"unknown key":   {"strems:\n  main:\n", []string{"line 1: strems: unknown key, perhaps streams?"}, true},
 		"unknown key below": {"streams:\n  main:\n    widht: 5\n    colour: red\n",
-			[]string{"line 3: streams.main.widht: unknown key, perhaps width?", "line 4: streams.main.colour: unknown key, there are: enabled, width"}, true},
+			[]string{"line 3: streams.main.widht: unknown key, perhaps width?",
+				"line 4: streams.main.colour: unknown key, there are: enabled, width"}, true},
 		"wrong type": {"streams:\n  main:\n    width: wide\n    enabled: 3\n    bitrate: fast\n",
-			[]string{"line 3: streams.main.width: wide: want a whole number", "line 4: streams.main.enabled: 3: want true or false",
+			[]string{"line 3: streams.main.width: wide: want a whole number",
+				"line 4: streams.main.enabled: 3: want true or false",
 				"line 5: streams.main.bitrate: "}, true},
 		"wrong value": {"streams:\n  main:\n    width: 5\n  sub:\n    fps: 0\nstatus:\n  address: 0.0.0.0:80\n",
-			[]string{"line 3: streams.main.width: 5: want an even", "line 5: streams.sub.fps: 0: want", "line 7: status.address: \"0.0.0.0:80\": want a loopback"}, true},
+			[]string{"line 3: streams.main.width: 5: want an even", "line 5: streams.sub.fps: 0: want",
+				"line 7: status.address: \"0.0.0.0:80\": want a loopback"}, true},
 		"no value":          {"streams:\n  main:\n    width:\n", []string{"line 3: streams.main.width: has no value"}, true},
 		"twice":             {"log: info\nlog: debug\n", []string{"line 2: log: stands here twice"}, true},
 		"not a section":     {"streams: 5\n", []string{"line 1: streams: want keys with values below it"}, true},
@@ -88,7 +91,8 @@ status: {address: "127.0.0.1:1"}
 		t.Errorf("got %+v; want the status of the file, the streams of the defaults (one is invalid), no board", c)
 	}
 	all := strings.Join(warnings, "\n")
-	for _, want := range []string{"newer release", "cloud: unknown key", "hdr: unknown key", "gop_seconds", "sub.fps", "board"} {
+	for _, want := range []string{"newer release", "cloud: unknown key", "hdr: unknown key", "gop_seconds",
+		"sub.fps", "board"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning about %s:\n%s", want, all)
 		}
@@ -121,7 +125,8 @@ func TestEveryKeyDocumented(t *testing.T) {
 	}
 	_, example, _ := strings.Cut(string(page), "```yaml\n")
 	example, _, _ = strings.Cut(example, "```")
-	if _, warnings, err := decodeConfig("example", []byte(example), defaultConfig(board.Board{})); err != nil || len(warnings) > 0 {
+	if _, warnings, err := decodeConfig("example", []byte(example), defaultConfig(board.Board{})); err != nil ||
+		len(warnings) > 0 {
 		t.Errorf("the example: %v %q", err, warnings)
 	}
 }
@@ -155,7 +160,8 @@ func TestBoardDefaults(t *testing.T) {
 }
 
 func FuzzConfig(f *testing.F) {
-	for _, s := range []string{"", "schema: 1\n", "schema: 9\nx: [1, {a: b}]\n", "streams: {main: {width: 4}}\n", "a: &a [*a]\n",
+	for _, s := range []string{"", "schema: 1\n", "schema: 9\nx: [1, {a: b}]\n", "streams: {main: {width: 4}}\n",
+		"a: &a [*a]\n",
 		"? {a: b}\n: c\n", "streams:\n  main:\n    bitrate: 1e9M\n", "log: !!binary aGk=\n", "<<: {a: b}\n"} {
 		f.Add([]byte(s))
 	}

@@ -38,7 +38,8 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"run", "[--board B] [--state DIR] [--config FILE] [--file CLIP]", "stream the camera", runVerb},
-		{"probe", "[--board B] [--config FILE] [--state DIR]", "what the board has, mode by mode, and what the agent would choose", probeVerb},
+		{"probe", "[--board B] [--config FILE] [--state DIR]",
+			"what the board has, mode by mode, and what the agent would choose", probeVerb},
 		{"check", "[--config FILE] [--state DIR]", "faults of configuration and state, without starting", checkVerb},
 		{"viewer", "add|list|remove [--state DIR] [NAME]", "who may watch", viewerVerb},
 		{"snapshot", "[--stream main] [-o FILE]", "one JPEG picture from the running agent", snapshotVerb},

@@ -22,22 +22,27 @@ type metric[T any] struct {
 // processMetrics are the figures of the program and its doors.
 func processMetrics() []metric[statusDocument] {
 	return []metric[statusDocument]{
-		{"ocellus_healthy", "gauge", "1 while /healthz says 200", func(d statusDocument) float64 { return number(d.Healthy) }},
-		{"ocellus_uptime_seconds", "gauge", "time since the agent started", func(d statusDocument) float64 { return d.UptimeSeconds }},
-		{"process_resident_memory_bytes", "gauge", "resident memory", func(d statusDocument) float64 { return float64(d.ResidentBytes) }},
+		{"ocellus_healthy", "gauge", "1 while /healthz says 200",
+			func(d statusDocument) float64 { return number(d.Healthy) }},
+		{"ocellus_uptime_seconds", "gauge", "time since the agent started",
+			func(d statusDocument) float64 { return d.UptimeSeconds }},
+		{"process_resident_memory_bytes", "gauge", "resident memory",
+			func(d statusDocument) float64 { return float64(d.ResidentBytes) }},
 		{"go_goroutines", "gauge", "goroutines", func(d statusDocument) float64 { return float64(d.Goroutines) }},
 		{"ocellus_camera_starts_total", "counter", "times that the camera was opened",
 			func(d statusDocument) float64 { return float64(d.Camera.Starts) }},
 		{"ocellus_camera_failures_total", "counter", "times that the camera failed or could not be opened",
 			func(d statusDocument) float64 { return float64(d.Camera.Failures) }},
-		{"ocellus_rtsp_connections", "gauge", "open RTSP connections", func(d statusDocument) float64 { return float64(d.RTSP.Connections) }},
+		{"ocellus_rtsp_connections", "gauge", "open RTSP connections",
+			func(d statusDocument) float64 { return float64(d.RTSP.Connections) }},
 		{"ocellus_rtsp_connections_total", "counter", "RTSP connections that came",
 			func(d statusDocument) float64 { return float64(d.RTSP.ConnectionsTotal) }},
 		{"ocellus_rtsp_refused_total", "counter", "RTSP connections above a limit",
 			func(d statusDocument) float64 { return float64(d.RTSP.Refused) }},
 		{"ocellus_rtsp_malformed_total", "counter", "RTSP requests that could not be read",
 			func(d statusDocument) float64 { return float64(d.RTSP.Malformed) }},
-		{"ocellus_rtsp_denied_total", "counter", "wrong credentials", func(d statusDocument) float64 { return float64(d.RTSP.Denied) }},
+		{"ocellus_rtsp_denied_total", "counter", "wrong credentials",
+			func(d statusDocument) float64 { return float64(d.RTSP.Denied) }},
 		{"ocellus_rtsp_stalled_total", "counter", "RTSP connections cut off since they took nothing",
 			func(d statusDocument) float64 { return float64(d.RTSP.Stalled) }},
 		{"ocellus_rtsp_expired_total", "counter", "RTSP sessions that gave no sign of life",
@@ -53,9 +58,11 @@ func processMetrics() []metric[statusDocument] {
 func streamMetrics() []metric[streamStatus] {
 	return []metric[streamStatus]{
 		{"ocellus_stream_fps", "gauge", "access units a second, measured", func(s streamStatus) float64 { return s.FPS }},
-		{"ocellus_stream_bitrate_bps", "gauge", "bits a second, measured", func(s streamStatus) float64 { return s.BitrateBPS }},
+		{"ocellus_stream_bitrate_bps", "gauge", "bits a second, measured",
+			func(s streamStatus) float64 { return s.BitrateBPS }},
 		{"ocellus_stream_frames_total", "counter", "access units", func(s streamStatus) float64 { return float64(s.Frames) }},
-		{"ocellus_stream_bytes_total", "counter", "bytes of NAL units", func(s streamStatus) float64 { return float64(s.Bytes) }},
+		{"ocellus_stream_bytes_total", "counter", "bytes of NAL units",
+			func(s streamStatus) float64 { return float64(s.Bytes) }},
 		{"ocellus_stream_idrs_total", "counter", "IDR access units", func(s streamStatus) float64 { return float64(s.IDRs) }},
 		{"ocellus_stream_idr_requests_total", "counter", "IDRs that the source was asked for",
 			func(s streamStatus) float64 { return float64(s.IDRRequests) }},
@@ -63,7 +70,8 @@ func streamMetrics() []metric[streamStatus] {
 			func(s streamStatus) float64 { return float64(s.Lost) }},
 		{"ocellus_stream_dropped_total", "counter", "access units that full queues dropped, summed over the queues",
 			func(s streamStatus) float64 { return float64(s.Dropped) }},
-		{"ocellus_stream_subscribers", "gauge", "queues that take the stream", func(s streamStatus) float64 { return float64(s.Subscribers) }},
+		{"ocellus_stream_subscribers", "gauge", "queues that take the stream",
+			func(s streamStatus) float64 { return float64(s.Subscribers) }},
 		{"ocellus_stream_readers", "gauge", "sessions that play", func(s streamStatus) float64 { return float64(s.Readers) }},
 		{"ocellus_stream_encoder_seconds", "gauge", "encoder time of the last picture",
 			func(s streamStatus) float64 { return s.EncoderTime.Seconds() }},
@@ -77,7 +85,8 @@ func streamMetrics() []metric[streamStatus] {
 // writeMetrics writes a status as Prometheus reads it.
 func writeMetrics(b *bytes.Buffer, doc statusDocument) {
 	family(b, "ocellus_build_info", "gauge", "1, with the release and the Go version")
-	sample(b, "ocellus_build_info", 1, "release", doc.Release, "board", doc.Board, "goversion", runtime.Version(), "goarch", runtime.GOARCH)
+	sample(b, "ocellus_build_info", 1, "release", doc.Release, "board", doc.Board, "goversion", runtime.Version(),
+		"goarch", runtime.GOARCH)
 	for _, m := range processMetrics() {
 		family(b, m.name, m.kind, m.help)
 		sample(b, m.name, m.value(doc))

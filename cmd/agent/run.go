@@ -177,7 +177,8 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		hubs[h.Name()] = h
 	}
 	var err error
-	a.server, err = rtsp.New(rtsp.Options{Config: config.RTSP, Hubs: hubs, Gate: a.gate, TLS: deviceTLS(state, log), Log: log})
+	a.server, err = rtsp.New(rtsp.Options{Config: config.RTSP, Hubs: hubs, Gate: a.gate, TLS: deviceTLS(state, log),
+		Log: log})
 	if err == nil {
 		err = a.server.Listen()
 	}

@@ -159,13 +159,15 @@ func TestRun(t *testing.T) {
 	}
 	code, body := get(t, r.ports.Status, "/healthz")
 	var doc statusDocument
-	if err := json.Unmarshal(body, &doc); err != nil || code != 200 || !doc.Healthy || doc.Camera.Starts == 0 || len(doc.Parts) != 4 {
+	if err := json.Unmarshal(body, &doc); err != nil || code != 200 || !doc.Healthy || doc.Camera.Starts == 0 ||
+		len(doc.Parts) != 4 {
 		t.Errorf("health: got %d, %v\n%s", code, err, body)
 	}
 	if _, body := get(t, r.ports.Status, "/metrics"); !strings.Contains(string(body), "ocellus_camera_starts_total 1\n") {
 		t.Errorf("metrics: got\n%s", body)
 	}
-	if code, out, errs := agentVerb(t, "status", "--state", state); code != 0 || !strings.HasPrefix(out, "healthy, board sim") {
+	if code, out, errs := agentVerb(t, "status", "--state", state); code != 0 ||
+		!strings.HasPrefix(out, "healthy, board sim") {
 		t.Errorf("status: got %d %q %q", code, out, errs)
 	}
 	picture := filepath.Join(state, "p.jpg")
@@ -175,10 +177,12 @@ func TestRun(t *testing.T) {
 	if raw, err := os.ReadFile(picture); err != nil || http.DetectContentType(raw) != "image/jpeg" {
 		t.Errorf("snapshot: %v, %d bytes", err, len(raw))
 	}
-	if code, _, errs := agentVerb(t, "snapshot", "--stream", "side", "--state", state); code != 1 || !strings.Contains(errs, "not found") {
+	if code, _, errs := agentVerb(t, "snapshot", "--stream", "side", "--state", state); code != 1 ||
+		!strings.Contains(errs, "not found") {
 		t.Errorf("snapshot of nothing: got %d %q", code, errs)
 	}
-	if code, _, errs := agentVerb(t, "run", "--board", "sim", "--state", state); code != 1 || !strings.Contains(errs, "another agent") {
+	if code, _, errs := agentVerb(t, "run", "--board", "sim", "--state", state); code != 1 ||
+		!strings.Contains(errs, "another agent") {
 		t.Errorf("second agent: got %d %q", code, errs)
 	}
 	began := time.Now()
@@ -235,8 +239,9 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	for key, config := range map[string]string{
-		"rtsp.address":   fmt.Sprintf("rtsp: {address: %q, tls_address: \"\"}\nstatus: {address: off}\n", taken.Addr()),
-		"status.address": fmt.Sprintf("rtsp: {address: \"127.0.0.1:0\", tls_address: \"\"}\nstatus: {address: %q}\n", taken.Addr()),
+		"rtsp.address": fmt.Sprintf("rtsp: {address: %q, tls_address: \"\"}\nstatus: {address: off}\n", taken.Addr()),
+		"status.address": fmt.Sprintf("rtsp: {address: \"127.0.0.1:0\", tls_address: \"\"}\nstatus: {address: %q}\n",
+			taken.Addr()),
 	} {
 		state := t.TempDir()
 		if err := os.WriteFile(filepath.Join(state, "config.yaml"), []byte(config), 0o600); err != nil {

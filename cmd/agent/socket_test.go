@@ -26,7 +26,9 @@ func table() []command {
 			return nil, ctx.Err()
 		})},
 		{"panic", access.Watch, time.Second, with(func(context.Context, none) (any, error) { panic("boom") })},
-		{"luma", access.Watch, time.Second, with(func(context.Context, none) (any, error) { return nil, hal.ErrUnsupported })},
+		{"luma", access.Watch, time.Second, with(func(context.Context, none) (any, error) {
+			return nil, hal.ErrUnsupported
+		})},
 	}
 }
 
@@ -154,7 +156,8 @@ func TestSocketBadClients(t *testing.T) {
 }
 
 func FuzzRequest(f *testing.F) {
-	for _, s := range []string{`{"command":"status"}`, `{"command":"viewer.add","args":{"name":"a"}}` + "\n", "", "\n", `{"args":5}`, `[`, `null`} {
+	for _, s := range []string{`{"command":"status"}`, `{"command":"viewer.add","args":{"name":"a"}}` + "\n", "",
+		"\n", `{"args":5}`, `[`, `null`} {
 		f.Add([]byte(s))
 	}
 	owner := access.Identity{Name: "o", Role: access.Owner}

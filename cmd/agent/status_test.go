@@ -68,7 +68,8 @@ func TestHealth(t *testing.T) {
 	if !doc.Healthy || len(doc.Streams) != 2 || doc.Streams[0].State != stream.Idle {
 		t.Errorf("got %+v", doc)
 	}
-	for host, code := range map[string]int{"localhost": 200, "[::1]:9554": 200, "evil.example": 403, "evil.example:9554": 403, "10.0.0.1": 403} {
+	for host, code := range map[string]int{"localhost": 200, "[::1]:9554": 200, "evil.example": 403,
+		"evil.example:9554": 403, "10.0.0.1": 403} {
 		if got, _ := ask(t, "/healthz", host); got != code {
 			t.Errorf("host %s: got %d, want %d", host, got, code)
 		}
@@ -102,8 +103,10 @@ func TestMetrics(t *testing.T) {
 		seen[m[1]+m[2]] = true
 	}
 	for _, want := range []string{`ocellus_stream_fps{stream="main"}`, `ocellus_stream_readers{stream="sub"}`,
-		`ocellus_stream_state{stream="main",state="idle"}`, "process_resident_memory_bytes", `ocellus_stream_dropped_total{stream="main"}`,
-		`ocellus_stream_idrs_total{stream="main"}`, `ocellus_stream_encoder_seconds{stream="main"}`, `ocellus_stream_last_frame_age_seconds{stream="sub"}`} {
+		`ocellus_stream_state{stream="main",state="idle"}`, "process_resident_memory_bytes",
+		`ocellus_stream_dropped_total{stream="main"}`,
+		`ocellus_stream_idrs_total{stream="main"}`, `ocellus_stream_encoder_seconds{stream="main"}`,
+		`ocellus_stream_last_frame_age_seconds{stream="sub"}`} {
 		if !seen[want] {
 			t.Errorf("no %s in\n%s", want, body)
 		}
@@ -170,7 +173,8 @@ type exchange struct {
 }
 
 func FuzzHTTP(f *testing.F) {
-	for _, s := range []string{"GET /p HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.0\n\n", "\r\n\r\n", "HEAD /p HTTP/1.1\r\nhost:[::1]:5\r\n\r\n"} {
+	for _, s := range []string{"GET /p HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.0\n\n", "\r\n\r\n",
+		"HEAD /p HTTP/1.1\r\nhost:[::1]:5\r\n\r\n"} {
 		f.Add([]byte(s))
 	}
 	pages := map[string]func() page{"/p": func() page { return textPage(200, "hello") }}

@@ -110,7 +110,8 @@ func viewerVerb(ctx context.Context, w world, args []string) error {
 type viewerBook struct{ state string }
 
 // ask goes to the running agent; where none runs it takes the state's lock and does the same to the files.
-func (v viewerBook) ask(ctx context.Context, name string, args viewerArgs, result any, without func(g *access.Gate) error) error {
+func (v viewerBook) ask(ctx context.Context, name string, args viewerArgs, result any,
+	without func(g *access.Gate) error) error {
 	var sent any = args
 	if name == "viewer.list" {
 		sent = none{}
@@ -205,7 +206,8 @@ func printStatus(w world, doc statusDocument) {
 		health = "NOT HEALTHY"
 	}
 	up := time.Duration(doc.UptimeSeconds * float64(time.Second)).Round(time.Second)
-	fmt.Fprintf(w.out, "%s, board %s, release %s, up %v, %.1f MB\n", health, doc.Board, doc.Release, up, float64(doc.ResidentBytes)/1e6)
+	fmt.Fprintf(w.out, "%s, board %s, release %s, up %v, %.1f MB\n", health, doc.Board, doc.Release, up,
+		float64(doc.ResidentBytes)/1e6)
 	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
 	for _, s := range doc.Streams {
 		fmt.Fprintf(t, "  %s\t%s\t%.1f pictures/s\t%.0f kbit/s\t%d reader(s)\t%s\n",

@@ -86,7 +86,8 @@ func TestCorrupt(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"empty": "", "half": `{"version": 1, "na`, "no version": `{"name": "x"}`, "list": `[]`, "null": `null`,
-		"wrong type": `{"version": 1, "name": 5}`, "too big": `{"version": 1, "name": "` + strings.Repeat("x", MaxSize) + `"}`,
+		"wrong type": `{"version": 1, "name": 5}`,
+		"too big":    `{"version": 1, "name": "` + strings.Repeat("x", MaxSize) + `"}`,
 	} {
 		path := filepath.Join(t.TempDir(), "s.json")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -127,7 +127,8 @@ func TestStopIsBounded(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	s := New(discard(), Options{})
-	for failures, most := range map[int]time.Duration{1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 5: 3200 * time.Millisecond,
+	for failures, most := range map[int]time.Duration{1: 200 * time.Millisecond, 2: 400 * time.Millisecond,
+		5:  3200 * time.Millisecond,
 		20: 15 * time.Second, 1000: 15 * time.Second} {
 		for range 50 {
 			if got := s.backoff(failures); got > most || got < most*3/4 {
