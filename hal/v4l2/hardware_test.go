@@ -15,8 +15,8 @@ import (
 	"github.com/ocellus/ocellus/internal/monotime"
 )
 
-// The tests in this file need real nodes, or the kernel's simulators. On the virtual board (OCELLUS_BOARD is set) they
-// find vivid and vicodec by themselves; elsewhere they take the nodes that they are told:
+// The tests in this file need real nodes, or the kernel's simulators. They take the nodes that they are told; where
+// OCELLUS_BOARD is set they find them.
 //
 //	OCELLUS_V4L2_CAMERA=/dev/video0,/dev/video1   capture nodes
 //	OCELLUS_V4L2_ENCODER=/dev/video2              memory-to-memory encoders

@@ -3,7 +3,6 @@ package v4l2
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -85,7 +84,7 @@ func TestHardwareLawOfCamera(t *testing.T) {
 	for _, n := range cameras(t) {
 		t.Run(n.Path, func(t *testing.T) {
 			o := haltest.CameraOptions{}
-			if n.Info.Driver == "vivid" && os.Getenv(envBoard) != "" {
+			if n.Info.Driver == "vivid" && virtualBoard() {
 				o.Unplug, o.Replug = unplugVivid(t, n.Path)
 			}
 			haltest.Camera(t, func(t *testing.T) hal.Camera {
