@@ -13,8 +13,11 @@
 //
 // # Floors inside
 //
-//	camera.go encoder.go find.go    the contracts
+//	camera.go find.go               capture, and the list of what is there
+//	encoder.go encoding.go          memory-to-memory encoders
+//	session.go                      an opened node: waiting, closing
 //	device.go modes.go queue.go     typed requests, enumeration, the buffers of one queue
+//	formats.go                      pixel formats and where their planes lie
 //	kernel.go                       interface kernel: ioctl, mmap, poll, wake, close. The tests' fake stands here
 //	node.go                         the kernel itself
 //	go4vl.go                        go4vl's wrappers, for the requests that they serve well
