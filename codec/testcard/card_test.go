@@ -72,7 +72,7 @@ func (c canvas) toRGB(pix []byte) {
 func TestReadBack(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{
-		{160, 120}, {162, 122}, {320, 240}, {640, 360}, {640, 480}, {854, 480}, {1280, 720}, {1920, 1080}, {480, 800},
+		{160, 120}, {162, 122}, {320, 240}, {640, 360}, {854, 480}, {1920, 1080}, {480, 800},
 	} {
 		c, dst := newCard(t, size[0], size[1])
 		for _, want := range []Stamp{{}, stampAt(1, testTime), {Frame: ^uint32(0), CapturedNS: ^uint64(0)}} {
@@ -97,7 +97,7 @@ func TestNewRefuses(t *testing.T) {
 // TestReadScaled reads the card after a scaler, with width and height scaled alike and not.
 func TestReadScaled(t *testing.T) {
 	t.Parallel()
-	for _, from := range [][2]int{{1920, 1080}, {1280, 720}, {640, 480}, {640, 360}} {
+	for _, from := range [][2]int{{1280, 720}, {640, 480}} {
 		c, dst := newCard(t, from[0], from[1])
 		want := stampAt(90_000, testTime)
 		c.Draw(dst, want)

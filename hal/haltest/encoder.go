@@ -233,10 +233,9 @@ func (s *session) accountsFor(n int) error {
 	next := 0 // the picture that has to come
 	for i, u := range s.units {
 		next += int(u.lost)
-		want := s.pictures.frame(next)
-		if u.seq != want.Seq || u.pts != want.PTS {
+		if want := s.pictures.pts(next); u.seq != uint32(next) || u.pts != want {
 			return fmt.Errorf("access unit %d has seq %d and PTS %v, lost %d; want those of picture %d: %v", i, u.seq, u.pts,
-				u.lost, next, want.PTS)
+				u.lost, next, want)
 		}
 		next++
 	}

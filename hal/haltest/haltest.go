@@ -2,8 +2,8 @@
 // ones at each run and the real ones on a board or on the kernel's own simulators.
 //
 // A suite asks the driver what it can do and checks that. What can't be checked is skipped, and the skip says why. The
-// suites need nothing but the test binary, so that one which was cross-compiled runs on a bare board. They count
-// goroutines and file descriptors of the whole process: call them from tests that do not run in parallel with others.
+// suites need nothing but the test binary, so that one which was cross-compiled runs on a bare board. They count the
+// file descriptors of the whole process: call them from tests that do not run in parallel with others.
 //
 // Each law is a function that returns what is wrong, so that a test of the suites themselves can show that a driver
 // which breaks a law is caught: see the Findings functions.
@@ -13,9 +13,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -84,12 +85,13 @@ func (l law[D]) find(ctx context.Context, open func() D, skips map[string]string
 	defer cancel()
 	warmUp()
 	device := open()
-	before := count()
-	err := within(lawTimeout+unblockWithin, "the check", func() error { return l.check(ctx, device) })
-	if leak := before.leaked(); leak != nil {
-		return errors.Join(err, leak)
-	}
-	return err
+	before := len(descriptors())
+	label := fmt.Sprintf("%s %x", l.name, rand.Uint64())
+	err := within(lawTimeout+unblockWithin, "the check", func() (err error) {
+		pprof.Do(ctx, pprof.Labels(labelKey, label), func(ctx context.Context) { err = l.check(ctx, device) })
+		return err
+	})
+	return errors.Join(err, leaked(label, before))
 }
 
 // warmUp lets the runtime open its own descriptors before anybody counts.
@@ -98,14 +100,6 @@ func warmUp() {
 		_, _ = r.Close(), w.Close()
 	}
 }
-
-// holdings is what the process has open.
-type holdings struct {
-	goroutines  int
-	descriptors int // -1 where /proc is not mounted
-}
-
-func count() holdings { return holdings{runtime.NumGoroutine(), len(descriptors())} }
 
 // descriptors lists what the process's descriptors point to.
 func descriptors() []string {
@@ -123,24 +117,47 @@ func descriptors() []string {
 	return targets
 }
 
-// leaked waits until there is no more than before, and says what there is when it takes too long.
-func (h holdings) leaked() error {
-	var now holdings
-	for start := time.Now(); time.Since(start) < leakTimeout; runtime.Gosched() {
-		if now = count(); now.goroutines <= h.goroutines && now.descriptors <= h.descriptors {
+// Goroutines inherit the profiler's labels of those who start them: so each check knows its own, whatever else runs.
+const labelKey = "haltest"
+
+// goroutines counts those with the label and returns their stacks.
+func goroutines(label string) (n int, stacks string) {
+	var profile strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+		return 0, ""
+	}
+	for _, group := range strings.Split(profile.String(), "\n\n") { // "3 @ 0x..." and labels, then the stack
+		if !strings.Contains(group, fmt.Sprintf("%q:%q", labelKey, label)) {
+			continue
+		}
+		alike := 1
+		_, _ = fmt.Sscanf(group, "%d @", &alike)
+		n += alike
+		stacks += group + "\n\n"
+	}
+	return n, stacks
+}
+
+// leaked waits until the check's goroutines have ended and no more descriptors are open than before, and says what is
+// left when that takes too long.
+func leaked(label string, before int) error {
+	var left, open int
+	var stacks string
+	pause := time.Millisecond
+	for start := time.Now(); time.Since(start) < leakTimeout; pause = min(2*pause, time.Second) {
+		left, stacks = goroutines(label)
+		if open = len(descriptors()); left == 0 && open <= before {
 			return nil
 		}
-		<-time.After(10 * time.Millisecond)
+		<-time.After(pause)
 	}
 	var faults []error
-	if now.goroutines > h.goroutines {
-		stacks := make([]byte, 64<<10)
-		faults = append(faults, fmt.Errorf("%d goroutines left behind:\n%s",
-			now.goroutines-h.goroutines, stacks[:runtime.Stack(stacks, true)]))
+	if left > 0 {
+		faults = append(faults, fmt.Errorf("%d goroutines left behind:\n%s", left, stacks))
 	}
-	if now.descriptors > h.descriptors {
+	if open > before {
 		faults = append(faults, fmt.Errorf("%d file descriptors left behind, open are: %s",
-			now.descriptors-h.descriptors, strings.Join(descriptors(), ", ")))
+			open-before, strings.Join(descriptors(), ", ")))
 	}
 	return errors.Join(faults...)
 }

@@ -35,9 +35,12 @@ func newPictures(c hal.EncoderConfig) (*pictures, error) {
 	return p, nil
 }
 
+// pts is when picture n is said to be captured.
+func (p *pictures) pts(n int) time.Duration { return time.Hour + time.Duration(n)*p.config.Rate.Interval() }
+
 // frame draws picture n. Its data are overwritten by the next one.
 func (p *pictures) frame(n int) hal.Frame {
-	pts := time.Hour + time.Duration(n)*p.config.Rate.Interval()
+	pts := p.pts(n)
 	p.card.Draw(p.planar, testcard.Stamp{Frame: uint32(n), CapturedNS: uint64(1_700_000_000*time.Second + pts)})
 	if p.noisy {
 		p.sprinkle()
