@@ -36,7 +36,9 @@ func newPictures(c hal.EncoderConfig) (*pictures, error) {
 }
 
 // pts is when picture n is said to be captured.
-func (p *pictures) pts(n int) time.Duration { return time.Hour + time.Duration(n)*p.config.Rate.Interval() }
+func (p *pictures) pts(n int) time.Duration {
+	return time.Hour + time.Duration(n)*p.config.Rate.Interval()
+}
 
 // frame draws picture n. Its data are overwritten by the next one.
 func (p *pictures) frame(n int) hal.Frame {

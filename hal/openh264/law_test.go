@@ -17,5 +17,5 @@ func TestLaw(t *testing.T) {
 			t.Fatal(err)
 		}
 		return e
-	}, haltest.EncoderOptions{})
+	}, haltest.EncoderOptions{Width: 320, Height: 240, Pictures: 16})
 }

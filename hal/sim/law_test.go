@@ -12,14 +12,19 @@ import (
 
 func TestCardLaw(t *testing.T) {
 	var cam *Camera
+	modes := []hal.Mode{
+		{Format: hal.YU12, Width: 640, Height: 360, Rate: hal.FPS(30)},
+		{Format: hal.YU12, Width: 320, Height: 240, Rate: hal.FPS(30)},
+		{Format: hal.YU12, Width: 320, Height: 240, Rate: hal.Rate{Num: 30000, Den: 1001}},
+		{Format: hal.YU12, Width: 160, Height: 120, Rate: hal.FPS(15)},
+	}
 	o := haltest.CameraOptions{
-		Modes:  3,
 		Unplug: func() error { cam.Faults().Unplug(); return nil },
 		Replug: func() error { cam.Faults().Replug(); return nil },
 	}
 	haltest.Camera(t, func(t *testing.T) hal.Camera {
 		var err error
-		if cam, err = NewCamera(Options{}); err != nil {
+		if cam, err = NewCamera(Options{Modes: modes}); err != nil {
 			t.Fatal(err)
 		}
 		return cam
