@@ -98,7 +98,7 @@ func (c *conn) read(ctx context.Context) error {
 			return err
 		case ok && m.request != nil:
 			c.begun.Store(0)
-			if !c.answer(ctx, m.request) {
+			if !c.aside(func() bool { return c.answer(ctx, m.request) }) {
 				return nil
 			}
 			continue
@@ -123,9 +123,17 @@ func (c *conn) note() {
 	}
 }
 
+// aside runs fn on another goroutine and waits for it: what answering a request needs of stack is given back, and this
+// goroutine, of which there is one a reader, keeps the smallest.
+func (c *conn) aside(fn func() bool) bool {
+	done := make(chan bool, 1)
+	go func() { done <- fn() }()
+	return <-done
+}
+
 // answer answers one request; false: the connection is to end.
 func (c *conn) answer(ctx context.Context, b []byte) bool {
-	r, code := parseRequest(b)
+	r, code := c.s.parsers.parse(b)
 	if code != 0 {
 		c.s.counts.malformed.Add(1)
 		c.reject(code, r.cseq)
@@ -183,7 +191,7 @@ func (c *conn) dismiss() bool {
 // refuse tells a connection that there are too many: 503 to its first request.
 func (c *conn) refuse(ctx context.Context) {
 	defer func() { _ = c.w.close() }()
-	stop := context.AfterFunc(ctx, func() { closeHard(c.nc) })
+	stop := context.AfterFunc(ctx, func() { _ = c.w.close() })
 	defer stop()
 	if c.nc.SetReadDeadline(time.Now().Add(refuseTimeout)) != nil {
 		return

@@ -36,8 +36,8 @@ type alternate struct {
 
 // run is a row of packets that one UDP_SEGMENT message carries.
 type run struct {
-	first, n, bytes int
-	control         [segmentControl]byte // the control message that says the segment size
+	first, n, size int                  // size of each but the last, which may be shorter
+	control        [segmentControl]byte // the control message that says the size
 }
 
 // newDelivery takes over the caller's reference to the burst.
@@ -104,10 +104,7 @@ func (d *delivery) prepare() {
 		d.iovecs = append(d.iovecs, v)
 	}
 	for _, r := range d.burst.Runs() {
-		next := run{first: r.First, n: r.N}
-		for i := range r.N {
-			next.bytes += len(d.burst.Packet(r.First + i))
-		}
+		next := run{first: r.First, n: r.N, size: r.Size}
 		putSegmentControl(&next.control, r.Size)
 		d.runs = append(d.runs, next)
 	}

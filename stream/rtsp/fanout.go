@@ -158,9 +158,10 @@ func (f *fanout) needless() bool {
 	return len(f.calls) == 0
 }
 
-// touch keeps the stream up for a while, since somebody is about to play it.
+// touch keeps the stream up for a while, since somebody is about to play it. On its return the hub is subscribed to,
+// so that no IDR passes unseen.
 func (f *fanout) touch() {
-	f.do(func() { f.keep = time.Now().Add(linger) })
+	f.call(func() { f.keep = time.Now().Add(linger) })
 }
 
 // run serves the readers until none is left, the stream ends, or ctx does. Whoever calls while it is winding up makes

@@ -129,9 +129,9 @@ func contentLength(header []byte) (int, error) {
 // findField returns the value of the first header field of that name, however little of the request makes sense.
 func findField(header []byte, name string) (string, bool) {
 	for line := range bytes.SplitSeq(header, []byte("\n")) {
-		key, value, ok := strings.Cut(string(line), ":")
-		if ok && strings.EqualFold(strings.TrimSpace(key), name) {
-			return strings.TrimSpace(value), true
+		key, value, ok := bytes.Cut(line, []byte(":"))
+		if ok && strings.EqualFold(string(bytes.TrimSpace(key)), name) {
+			return string(bytes.TrimSpace(value)), true
 		}
 	}
 	return "", false

@@ -36,10 +36,11 @@ func (f *fanout) openGroup(local netip.Addr) (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open multicast of %s: %w", f.name, err)
 	}
-	if err := socket.routeMulticast(m, local); err != nil {
+	to := groupAddress(m, f.index)
+	if err := socket.routeMulticast(m, local, to); err != nil {
 		return nil, errors.Join(fmt.Errorf("open multicast of %s: %w", f.name, err), socket.close())
 	}
-	g := &group{socket: socket, rtp: groupAddress(m, f.index), ttl: uint(m.TTL), members: map[*reader]bool{}}
+	g := &group{socket: socket, rtp: to, ttl: uint(m.TTL), members: map[*reader]bool{}}
 	g.sender = newUDPSender(socket.raw, &socket.mode, &f.counts.udpFailures)
 	f.opened = g
 	return g, nil
@@ -71,11 +72,12 @@ func groupAddress(m Multicast, index int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(port))
 }
 
-// routeMulticast sets TTL and interface of what the socket sends.
-func (s *udpSocket) routeMulticast(m Multicast, local netip.Addr) error {
+// routeMulticast sets TTL and interface of what the socket sends. A client on this host is on the interface that the
+// routes give, where there is one: that is where it joins the group.
+func (s *udpSocket) routeMulticast(m Multicast, local netip.Addr, to netip.AddrPort) error {
 	mreq := unix.IPMreqn{}
-	if local.Unmap().Is4() {
-		mreq.Address = local.Unmap().As4()
+	if local = local.Unmap(); local.Is4() && !(local.IsLoopback() && routed(to)) {
+		mreq.Address = local.As4()
 	}
 	if m.Interface != "" {
 		i, err := net.InterfaceByName(m.Interface)
@@ -91,6 +93,16 @@ func (s *udpSocket) routeMulticast(m Multicast, local netip.Addr) error {
 			unix.SetsockoptIPMreqn(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &mreq))
 	})
 	return errors.Join(control, err)
+}
+
+// routed reports whether the kernel knows an interface for an address.
+func routed(to netip.AddrPort) bool {
+	c, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // it was never used
+	return true
 }
 
 // joinGroup counts m among those who listen to the group, and answers its PLAY. The first makes the fan-out send.

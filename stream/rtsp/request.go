@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 )
@@ -23,9 +24,9 @@ type request struct {
 	cseq string
 }
 
-// parseRequest parses the bytes of one request. On failure the status says why, and the request has at least the
+// parse parses the bytes of one request. On failure the status says why, and the request has at least the
 // CSeq, as far as there is one.
-func parseRequest(b []byte) (*request, base.StatusCode) {
+func (p *parsers) parse(b []byte) (*request, base.StatusCode) {
 	r := &request{cseq: cseqOf(b)}
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
 	parts := strings.Split(string(line), " ")
@@ -39,11 +40,20 @@ func parseRequest(b []byte) (*request, base.StatusCode) {
 	case strings.HasPrefix(parts[2], "RTSP/") && parts[2] != "RTSP/1.0":
 		return r, base.StatusRTSPVersionNotSupported
 	}
-	if err := r.Unmarshal(bufio.NewReaderSize(bytes.NewReader(b), parserSize)); err != nil || r.cseq == "" {
+	br, _ := p.pool.Get().(*bufio.Reader)
+	if br == nil {
+		br = bufio.NewReaderSize(nil, parserSize)
+	}
+	defer p.pool.Put(br)
+	br.Reset(bytes.NewReader(b))
+	if err := r.Unmarshal(br); err != nil || r.cseq == "" {
 		return r, base.StatusBadRequest
 	}
 	return r, 0
 }
+
+// parsers recycles what parsing needs.
+type parsers struct{ pool sync.Pool } // of *bufio.Reader
 
 // cseqOf returns the CSeq of a request, "" if there is no good one.
 func cseqOf(b []byte) string {

@@ -55,6 +55,7 @@ type Server struct {
 	stall     time.Duration // how long a reader's connection may take nothing at all
 	mode      atomic.Int32
 	counts    counters
+	parsers   parsers
 	wg        sync.WaitGroup // of everything that Run starts
 	refusals  chan struct{}  // capacity maxRefusals: a token for each connection that is being told 503; full: it is told nothing
 	running   atomic.Pointer[context.Context]

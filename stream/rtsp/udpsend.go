@@ -70,7 +70,7 @@ func newUDPSender(raw syscall.RawConn, mode *atomic.Int32, failures *atomic.Uint
 	return s
 }
 
-// add puts the packets of d from first on into the batch, at most limit bytes or one message, and returns the packet
+// add puts the packets of d from first on into the batch, limit bytes and no more than the packet that reaches that, and returns the packet
 // to go on from. The delivery has to live until the next flush. Where the batch is full on the way it is sent, and add
 // stops if that made the reader go back (to.rewound).
 func (s *udpSender) add(to *udpOutlet, d *delivery, first, limit int) (next int) {
@@ -83,7 +83,7 @@ func (s *udpSender) add(to *udpOutlet, d *delivery, first, limit int) (next int)
 		var r *run
 		if segments {
 			r = d.runAt(next)
-			n = r.first + r.n - next
+			n = min(r.first+r.n-next, (limit+r.size-1)/r.size)
 		}
 		if s.n == batchSize {
 			if s.flush(); to.rewound {
