@@ -68,7 +68,7 @@ func (f *fanout) join(r *reader) {
 	r.phase, r.deadline, r.retired = joining, now.Add(joinPatience), false
 	r.packets, r.octets, r.nextReport = 0, 0, time.Time{}
 	f.joining = append(f.joining, r)
-	if !f.hub.RequestIDR() {
+	if coming := f.hub.RequestIDR(); !coming && len(f.gop) > 0 {
 		f.replay(r, now)
 	}
 }
