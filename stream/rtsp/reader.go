@@ -105,7 +105,6 @@ func (f *fanout) begin(r *reader, s start) {
 func (f *fanout) replay(r *reader, now time.Time) {
 	if len(f.gop) == 0 {
 		r.phase = waiting
-		r.askAfter = now.Add(askInterval)
 		f.begin(r, start{})
 		return
 	}
@@ -140,16 +139,11 @@ func (f *fanout) serveReader(r *reader, d *delivery, now time.Time) uint64 {
 // admit decides whether a reader that is not live becomes so with this delivery.
 func (f *fanout) admit(r *reader, d *delivery, now time.Time) bool {
 	if r.phase == waiting && !r.outlet.idle() {
+		f.counts.dropped.Add(1)
 		return false
 	}
 	if !d.idr {
-		if r.phase == waiting && !now.Before(r.askAfter) {
-			r.askAfter = now.Add(askInterval)
-			f.hub.RequestIDR()
-		}
-		if r.packets > 0 {
-			f.counts.dropped.Add(1)
-		}
+		f.ask(r, now)
 		return false
 	}
 	if r.phase == joining {
@@ -157,6 +151,19 @@ func (f *fanout) admit(r *reader, d *delivery, now time.Time) bool {
 	}
 	r.phase = live
 	return true
+}
+
+// ask asks for an IDR for a reader that waits for one. The hub has its own limit, which is enough for readers that had
+// no picture yet; those who were too slow ask seldom.
+func (f *fanout) ask(r *reader, now time.Time) {
+	if r.packets > 0 {
+		f.counts.dropped.Add(1)
+		if now.Before(r.askAfter) {
+			return
+		}
+		r.askAfter = now.Add(askInterval)
+	}
+	f.hub.RequestIDR()
 }
 
 // end says goodbye to all readers: the stream has ended, or the server stops.
