@@ -119,3 +119,40 @@ func (c *camera) Start(ctx context.Context, want hal.Mode) (hal.Capture, error) 
 	}
 	return dev.Start(ctx, want)
 }
+
+// Survey says in a line for each what every video node of this machine is, the ones that are of no use too.
+func Survey(b Board) ([]string, error) {
+	if b.Simulated {
+		return nil, nil
+	}
+	nodes, err := v4l2.Find()
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		lines = append(lines, surveyLine(n))
+	}
+	return lines, nil
+}
+
+func surveyLine(n v4l2.Node) string {
+	line := fmt.Sprintf("%s: %s, %s (driver %s)", n.Path, n.Kind, n.Info.Name, n.Info.Driver)
+	switch {
+	case n.Kind == v4l2.Other:
+		line += ": " + n.Why
+	case n.Kind == v4l2.M2MEncoder:
+		line += fmt.Sprintf(": %v to %v", n.Inputs, n.Formats)
+	case !slices.ContainsFunc(n.Formats, usable):
+		line += fmt.Sprintf(": gives only %v, which the agent can't use", n.Formats)
+	default:
+		line += fmt.Sprintf(": %v", n.Formats)
+	}
+	if n.MultiPlanar {
+		line += ", multi-planar"
+	}
+	if n.MediaController {
+		line += ", behind a media controller: its pipeline is set up from outside (media-ctl)"
+	}
+	return line
+}

@@ -126,3 +126,27 @@ func TestOpenSim(t *testing.T) {
 		t.Errorf("clip on hardware: got %v, want %v", err, errFileNeedsSim)
 	}
 }
+
+func TestSurveyLine(t *testing.T) {
+	t.Parallel()
+	mc := node("/dev/video0", "qcom-camss", v4l2.Capture, hal.NV12)
+	mc.MediaController, mc.MultiPlanar = true, true
+	codec := node("/dev/video5", "qcom-venus", v4l2.M2MEncoder, hal.H264)
+	codec.Inputs = []hal.PixelFormat{hal.NV12}
+	for _, c := range []struct {
+		want string
+		n    v4l2.Node
+	}{
+		{"/dev/video0: capture,  (driver qcom-camss): [NV12], multi-planar, behind a media controller", mc},
+		{"(driver qcom-venus): [NV12] to [H264]", codec},
+		{"gives only [pRAA], which the agent", node("/dev/video1", "unicam", v4l2.Capture, hal.FourCC("pRAA"))},
+		{"/dev/video2: other,  (driver x): a test", node("/dev/video2", "x", v4l2.Other)},
+	} {
+		if got := surveyLine(c.n); !strings.Contains(got, c.want) {
+			t.Errorf("got %q, want it to hold %q", got, c.want)
+		}
+	}
+	if lines, err := Survey(simulated()); lines != nil || err != nil {
+		t.Errorf("sim: got %v, %v; want nothing", lines, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"text/tabwriter"
 
 	"github.com/ocellus/ocellus/board"
@@ -25,16 +26,23 @@ func probeVerb(ctx context.Context, w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	devices, err := board.Open(b, board.Options{File: *file}, silent())
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(w.out, "board %s (%s)\n", b.Name, b.Title)
 	if b.Note != "" {
 		fmt.Fprintf(w.out, "  note: %s\n", b.Note)
 	}
 	for _, l := range board.Lacks() {
 		fmt.Fprintf(w.out, "  this build lacks %s\n", l)
+	}
+	nodes, err := board.Survey(b)
+	if err != nil {
+		return err
+	}
+	for _, line := range nodes {
+		fmt.Fprintf(w.out, "  %s\n", line)
+	}
+	devices, err := board.Open(b, board.Options{File: *file}, slog.New(slog.NewTextHandler(w.errs, nil)))
+	if err != nil {
+		return err
 	}
 	return probeDevices(ctx, w, devices, c)
 }

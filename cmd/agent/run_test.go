@@ -23,6 +23,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
 
+	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
@@ -42,6 +43,9 @@ status: {address: "127.0.0.1:0"}
 // start runs an agent until the test ends, or stop is called, which returns the exit code.
 func start(t *testing.T, state string, args ...string) *running {
 	t.Helper()
+	if lacks := board.Lacks(); len(lacks) > 0 && len(args) == 0 {
+		t.Skipf("this build lacks %s", lacks)
+	}
 	if err := os.WriteFile(filepath.Join(state, "config.yaml"), []byte(freePorts), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -78,12 +78,7 @@ func viewerVerb(ctx context.Context, w world, args []string) error {
 		if err != nil {
 			return err
 		}
-		return show(w, *asJSON, r, func() {
-			fmt.Fprintf(w.out, "viewer %s added; the password is shown this once:\n  %s\n", r.Name, r.Password)
-			for _, u := range r.URLs {
-				fmt.Fprintf(w.out, "  %s\n", u)
-			}
-		})
+		return show(w, *asJSON, r, func() { printAdmitted(w, r) })
 	case "remove":
 		if err := viewers.remove(ctx, name); err != nil {
 			return err
@@ -95,15 +90,24 @@ func viewerVerb(ctx context.Context, w world, args []string) error {
 		if err != nil {
 			return err
 		}
-		return show(w, *asJSON, list, func() {
-			t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-			for _, v := range list {
-				fmt.Fprintf(t, "%s\t%s\tsince %s\n", v.Name, v.Role, v.Created.Format(time.DateOnly))
-			}
-			_ = t.Flush()
-		})
+		return show(w, *asJSON, list, func() { printViewers(w, list) })
 	}
 	return usageError{fmt.Sprintf("unknown word %q; want add NAME, remove NAME or list", what)}
+}
+
+func printAdmitted(w world, r admitted) {
+	fmt.Fprintf(w.out, "viewer %s added; the password is shown this once:\n  %s\n", r.Name, r.Password)
+	for _, u := range r.URLs {
+		fmt.Fprintf(w.out, "  %s\n", u)
+	}
+}
+
+func printViewers(w world, list []access.Viewer) {
+	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
+	for _, v := range list {
+		fmt.Fprintf(t, "%s\t%s\tsince %s\n", v.Name, v.Role, v.Created.Format(time.DateOnly))
+	}
+	_ = t.Flush()
 }
 
 // viewerBook is the viewers, behind the socket or in the files.
