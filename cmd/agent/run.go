@@ -191,10 +191,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		a.server.Stats() // takes its locks
 		return nil
 	}})
-	a.supervisor.Add(supervise.Part{Name: "stream", Run: a.source.Run, Lasting: true, Alive: func() error {
-		a.source.Stats()
-		return nil
-	}})
+	a.supervisor.Add(supervise.Part{Name: "stream", Run: a.source.Run, Lasting: true, Alive: a.source.Alive})
 	if config.Status.Address != "off" {
 		s, err := a.openStatus(config.Status.Address, log)
 		if err != nil {

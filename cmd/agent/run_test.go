@@ -243,8 +243,8 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	for key, config := range map[string]string{
-		"rtsp.address": fmt.Sprintf("rtsp: {address: %q, tls_address: \"\"}\nstatus: {address: off}\n", taken.Addr()),
-		"status.address": fmt.Sprintf("rtsp: {address: \"127.0.0.1:0\", tls_address: \"\"}\nstatus: {address: %q}\n",
+		"rtsp.address": fmt.Sprintf("rtsp: {address: %q, tls_address: off}\nstatus: {address: off}\n", taken.Addr()),
+		"status.address": fmt.Sprintf("rtsp: {address: \"127.0.0.1:0\", tls_address: off}\nstatus: {address: %q}\n",
 			taken.Addr()),
 	} {
 		state := t.TempDir()

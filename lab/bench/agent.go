@@ -72,7 +72,7 @@ func (r *rig) agentArgs(o agentOptions, port int) ([]string, error) {
 const agentConfig = `schema: 1
 rtsp:
   address: 127.0.0.1:%d
-  tls_address: ""
+  tls_address: "off"
   udp_port: 0
 status:
   address: "off"

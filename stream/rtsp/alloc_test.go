@@ -18,7 +18,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Skip("the race detector makes pools forget")
 	}
 	config := DefaultConfig()
-	config.Address, config.TLSAddress = "127.0.0.1:0", ""
+	config.Address, config.TLSAddress = "127.0.0.1:0", "off"
 	s, err := New(Options{Config: config, Gate: openDoor{}})
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func benchmarkFanout(b *testing.B, transport string, n int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	config := DefaultConfig()
-	config.Address, config.TLSAddress = "127.0.0.1:0", ""
+	config.Address, config.TLSAddress = "127.0.0.1:0", "off"
 	s, err := New(Options{Config: config, Gate: openDoor{}})
 	if err != nil {
 		b.Fatal(err)

@@ -8,9 +8,12 @@ import (
 	"strconv"
 )
 
+// off in the place of an address closes a door.
+const off = "off"
+
 // Config is the part of the configuration that belongs to the RTSP server. Start from DefaultConfig.
 type Config struct {
-	// Address is host:port of RTSP; an empty host means every address, port 0 a free port, "" no RTSP at all.
+	// Address is host:port of RTSP; an empty host means every address, port 0 a free port, "off" no RTSP at all.
 	Address string `yaml:"address"`
 	// TLSAddress is the same for RTSPS.
 	TLSAddress string `yaml:"tls_address"`
@@ -96,7 +99,7 @@ func (m Multicast) validate() error {
 }
 
 func checkAddress(key, address string) error {
-	if address == "" {
+	if address == off {
 		return nil
 	}
 	_, port, err := net.SplitHostPort(address)

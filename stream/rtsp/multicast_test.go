@@ -18,7 +18,7 @@ func TestMulticast(t *testing.T) {
 		t.Skipf("no loopback interface: %v", err)
 	}
 	config := DefaultConfig()
-	config.Address, config.TLSAddress = "127.0.0.1:0", ""
+	config.Address, config.TLSAddress = "127.0.0.1:0", "off"
 	config.Multicast.Interface = "lo"
 	c := newCamera("main", cameraOptions{canForce: true})
 	s := testServer(t, Options{Config: config}, c)

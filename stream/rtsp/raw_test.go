@@ -299,7 +299,7 @@ func TestGuessesAreSlowedAlone(t *testing.T) {
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	config := DefaultConfig()
-	config.Address, config.TLSAddress = "127.0.0.1:0", ""
+	config.Address, config.TLSAddress = "127.0.0.1:0", "off"
 	config.MaxConnections, config.MaxConnectionsPerAddress = 30, 20
 	c := newCamera("main", cameraOptions{canForce: true})
 	s := testServer(t, Options{Config: config}, c)

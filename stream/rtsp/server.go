@@ -115,13 +115,13 @@ func (s *Server) Listen() (err error) {
 			err = errors.Join(fmt.Errorf("rtsp listen: %w", err), s.close())
 		}
 	}()
-	if s.config.Address != "" {
+	if s.config.Address != off {
 		if s.rtsp, err = net.Listen("tcp", s.config.Address); err != nil {
 			return err
 		}
 		s.listeners = append(s.listeners, s.rtsp)
 	}
-	if s.config.TLSAddress != "" && s.tlsConfig != nil {
+	if s.config.TLSAddress != off && s.tlsConfig != nil {
 		if s.rtsps, err = tls.Listen("tcp", s.config.TLSAddress, s.tlsConfig); err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (s *Server) Listen() (err error) {
 
 // listenUDP opens the UDP ports on the host that RTSP listens on.
 func (s *Server) listenUDP() (*udpPair, error) {
-	host, _, _ := net.SplitHostPort(s.config.Address) // "" where there is none
+	host, _, _ := net.SplitHostPort(s.config.Address) // "" where there is no RTSP
 	network := "udp"
 	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
 		network = "udp4"
