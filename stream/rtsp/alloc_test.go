@@ -29,7 +29,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	defer func() { _ = s.pair.close() }()
 	c := newCamera("main", cameraOptions{})
 	f := newFanout(s, 0, c.hub)
-	f.unicast = newUDPSender(s.pair.rtp.raw, &s.pair.rtp.mode, &s.counts.udpFailures)
+	f.unicast = newUDPSender(s.pair.rtp, &s.counts.udpFailures)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	later := time.Now().Add(time.Hour)

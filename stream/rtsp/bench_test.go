@@ -46,7 +46,7 @@ func benchmarkFanout(b *testing.B, transport string, n int) {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.pair.close() }()
-	f.unicast = newUDPSender(s.pair.rtp.raw, &s.pair.rtp.mode, &s.counts.udpFailures)
+	f.unicast = newUDPSender(s.pair.rtp, &s.counts.udpFailures)
 
 	ours, floor := newSinks(b, transport, n), newSinks(b, transport, n)
 	for i := range n {

@@ -32,7 +32,7 @@ func (f *fanout) openGroup(local netip.Addr) (*group, error) {
 		return f.opened, nil
 	}
 	m := f.config.Multicast
-	socket, err := listenUDP("udp4", "", 0, sendMode(f.mode.Load()))
+	socket, err := openUDP("udp4", "", 0, sendMode(f.mode.Load()))
 	if err != nil {
 		return nil, fmt.Errorf("open multicast of %s: %w", f.name, err)
 	}
@@ -41,7 +41,7 @@ func (f *fanout) openGroup(local netip.Addr) (*group, error) {
 		return nil, errors.Join(fmt.Errorf("open multicast of %s: %w", f.name, err), socket.close())
 	}
 	g := &group{socket: socket, rtp: to, ttl: uint(m.TTL), members: map[*reader]bool{}}
-	g.sender = newUDPSender(socket.raw, &socket.mode, &f.counts.udpFailures)
+	g.sender = newUDPSender(socket, &f.counts.udpFailures)
 	f.opened = g
 	return g, nil
 }
@@ -86,13 +86,9 @@ func (s *udpSocket) routeMulticast(m Multicast, local netip.Addr, to netip.AddrP
 		}
 		mreq = unix.IPMreqn{Ifindex: int32(i.Index)}
 	}
-	var err error
-	control := s.raw.Control(func(fd uintptr) {
-		err = errors.Join(
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, m.TTL),
-			unix.SetsockoptIPMreqn(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &mreq))
-	})
-	return errors.Join(control, err)
+	return errors.Join(
+		unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, m.TTL),
+		unix.SetsockoptIPMreqn(s.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &mreq))
 }
 
 // routed reports whether the kernel knows an interface for an address.

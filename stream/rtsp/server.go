@@ -131,7 +131,7 @@ func (s *Server) Listen() (err error) {
 		return err
 	}
 	for _, f := range s.streams {
-		f.unicast = newUDPSender(s.pair.rtp.raw, &s.pair.rtp.mode, &s.counts.udpFailures)
+		f.unicast = newUDPSender(s.pair.rtp, &s.counts.udpFailures)
 	}
 	return nil
 }

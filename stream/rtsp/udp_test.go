@@ -64,7 +64,7 @@ func testSendMode(t *testing.T, mode sendMode, host string, wildcard bool) {
 	}
 	c := newCamera("main", cameraOptions{})
 	f := newFanout(s, 0, c.hub)
-	f.unicast = newUDPSender(pair.rtp.raw, &pair.rtp.mode, &s.counts.udpFailures)
+	f.unicast = newUDPSender(pair.rtp, &s.counts.udpFailures)
 	to := netip.MustParseAddrPort(client.LocalAddr().String())
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	f.add(&reader{
@@ -135,16 +135,16 @@ func TestUDPSenderRecovers(t *testing.T) {
 			}
 			c := newCamera("main", cameraOptions{})
 			f := newFanout(s, 0, c.hub)
-			f.unicast = newUDPSender(pair.rtp.raw, &pair.rtp.mode, &s.counts.udpFailures)
+			f.unicast = newUDPSender(pair.rtp, &s.counts.udpFailures)
 			call := f.unicast.call
 			left := test.errno
-			f.unicast.call = func(fd uintptr) bool {
+			f.unicast.call = func() (int, syscall.Errno) {
 				if len(left) > 0 {
-					f.unicast.sent, f.unicast.errno = 0, left[0]
+					errno := left[0]
 					left = left[1:]
-					return true
+					return 0, errno
 				}
-				return call(fd)
+				return call()
 			}
 			to := client.LocalAddr().(*net.UDPAddr).AddrPort()
 			o := newUDPOutlet(f.unicast, &f.pacer, to, pair.rtcp, to, pair.rtp.inet6)
@@ -284,15 +284,14 @@ func TestPacing(t *testing.T) {
 	for _, test := range tests {
 		c := newCamera("main", cameraOptions{})
 		f := newFanout(s, 0, c.hub)
-		f.unicast = newUDPSender(pair.rtp.raw, &pair.rtp.mode, &s.counts.udpFailures)
+		f.unicast = newUDPSender(pair.rtp, &s.counts.udpFailures)
 		bytes := 0
-		f.unicast.call = func(uintptr) bool {
+		f.unicast.call = func() (int, syscall.Errno) {
 			for i := f.unicast.at; i < f.unicast.n; i++ {
 				m := f.unicast.messages[i]
 				bytes += m.d.bytes(m.first, int(f.unicast.hdrs[i].hdr.Iovlen))
 			}
-			f.unicast.sent, f.unicast.errno = f.unicast.n-f.unicast.at, 0
-			return true
+			return f.unicast.n - f.unicast.at, 0
 		}
 		to := netip.MustParseAddrPort("127.0.0.1:9")
 		f.add(&reader{outlet: newUDPOutlet(f.unicast, &f.pacer, to, pair.rtcp, to, false), nextReport: time.Now().Add(time.Hour)})

@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	batchSize      = 64
+	batchSize      = 32                            // some hundred microseconds' work
 	segmentControl = (unix.SizeofCmsghdr+7)&^7 + 8 // CMSG_SPACE(sizeof(uint16)), on 64 bit; a little more on 32
 )
 
@@ -47,26 +47,20 @@ type message struct {
 
 // udpSender sends for one fan-out through a socket that it shares with others. One goroutine uses it.
 type udpSender struct {
-	raw  syscall.RawConn
-	mode *atomic.Int32 // a sendMode, shared by all who use the socket
-	call func(fd uintptr) bool
+	socket   *udpSocket
+	call     func() (sent int, errno syscall.Errno) // send, but for tests
+	failures *atomic.Uint64
 
 	hdrs     [batchSize]mmsghdr
 	messages [batchSize]message
-	n        int // entries filled
-	at       int // entries done with
-	sent     int // result of call
-	errno    syscall.Errno
+	n        int         // entries filled
+	at       int         // entries done with
 	spent    []*delivery // to be released after the flush
-	failures *atomic.Uint64
 }
 
-func newUDPSender(raw syscall.RawConn, mode *atomic.Int32, failures *atomic.Uint64) *udpSender {
-	s := &udpSender{raw: raw, mode: mode, failures: failures}
-	s.call = func(fd uintptr) bool {
-		s.sent, s.errno = s.send(fd)
-		return true
-	}
+func newUDPSender(socket *udpSocket, failures *atomic.Uint64) *udpSender {
+	s := &udpSender{socket: socket, failures: failures}
+	s.call = s.send
 	return s
 }
 
@@ -76,7 +70,7 @@ func newUDPSender(raw syscall.RawConn, mode *atomic.Int32, failures *atomic.Uint
 func (s *udpSender) add(to *udpOutlet, d *delivery, first, limit int) (next int) {
 	d.prepare()
 	to.rewound = false
-	segments := sendMode(s.mode.Load()) == sendSegments && !to.plain
+	segments := sendMode(s.socket.mode.Load()) == sendSegments && !to.plain
 	total := d.burst.Len()
 	for next = first; next < total && limit > 0; {
 		n := 1
@@ -124,14 +118,8 @@ func (s *udpSender) put(to *udpOutlet, d *delivery, first, n int, r *run) {
 // flush sends the batch. What the socket does not take now goes back to its readers; what fails is counted and gone.
 func (s *udpSender) flush() {
 	for s.at < s.n {
-		if err := s.raw.Write(s.call); err != nil {
-			s.errno, s.sent = syscall.EBADF, 0
-		}
-		s.at += s.sent
-		if s.sent > 0 && s.errno == 0 {
-			continue
-		}
-		if !s.recover() {
+		sent, errno := s.call()
+		if s.at += sent; sent == 0 && !s.recover(errno) {
 			break
 		}
 	}
@@ -146,8 +134,8 @@ func (s *udpSender) flush() {
 }
 
 // recover decides what becomes of a batch whose next message was refused; false: the rest is dealt with.
-func (s *udpSender) recover() bool {
-	switch s.errno {
+func (s *udpSender) recover(errno syscall.Errno) bool {
+	switch errno {
 	case 0, syscall.EINTR:
 		return true
 	case syscall.EAGAIN, syscall.ENOBUFS:
@@ -160,8 +148,7 @@ func (s *udpSender) recover() bool {
 			return false
 		}
 	case syscall.ENOSYS:
-		s.mode.CompareAndSwap(int32(sendBatch), int32(sendSingle))
-		s.mode.CompareAndSwap(int32(sendSegments), int32(sendSingle))
+		s.socket.mode.Store(int32(sendSingle))
 		return true
 	}
 	s.failures.Add(1)
@@ -177,16 +164,18 @@ func (s *udpSender) rewind() {
 	}
 }
 
-// send makes one system call for the entries from at on.
-func (s *udpSender) send(fd uintptr) (int, syscall.Errno) {
-	if sendMode(s.mode.Load()) == sendSingle {
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.at].hdr)), unix.MSG_DONTWAIT)
+// send makes one system call for the entries from at on. It does not tell the scheduler, which would take a call of
+// this length for one that blocks, and wake a thread to go on in its place: none blocks here.
+func (s *udpSender) send() (int, syscall.Errno) {
+	fd, first := uintptr(s.socket.fd), &s.hdrs[s.at]
+	if sendMode(s.socket.mode.Load()) == sendSingle {
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&first.hdr)), unix.MSG_DONTWAIT)
 		if errno != 0 {
 			return 0, errno
 		}
 		return 1, 0
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.at])), uintptr(s.n-s.at),
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(first)), uintptr(s.n-s.at),
 		unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno

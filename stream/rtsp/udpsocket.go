@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,15 +16,17 @@ import (
 // sendBuffer is what the kernel may hold of the UDP packets of all readers, if its administrator allows that much.
 const sendBuffer = 4 << 20
 
-// udpSocket is a UDP socket that many readers are sent to from.
+// udpSocket is a UDP socket that many readers are sent to from. What is sent goes past the runtime's poller, and a
+// socket that is not read from is not known to it: it would be woken for each packet that a receiver takes.
 type udpSocket struct {
-	conn  *net.UDPConn
-	raw   syscall.RawConn
+	fd    int
+	conn  *net.UDPConn // to read from; nil: nobody does
 	port  int
 	inet6 bool // family AF_INET6
 	mode  atomic.Int32
 }
 
+// listenUDP opens a socket to read from and send.
 func listenUDP(network, host string, port int, mode sendMode) (*udpSocket, error) {
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
@@ -33,11 +34,11 @@ func listenUDP(network, host string, port int, mode sendMode) (*udpSocket, error
 		return nil, err
 	}
 	conn := pc.(*net.UDPConn)
-	s := &udpSocket{conn: conn, port: conn.LocalAddr().(*net.UDPAddr).Port}
+	s := &udpSocket{fd: -1, conn: conn, port: conn.LocalAddr().(*net.UDPAddr).Port}
 	s.mode.Store(int32(mode))
-	s.raw, err = conn.SyscallConn()
+	raw, err := conn.SyscallConn()
 	if err == nil {
-		err = s.raw.Control(s.setUp)
+		err = raw.Control(s.setUp)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("set up UDP port %d: %w", s.port, err), conn.Close())
@@ -45,31 +46,53 @@ func listenUDP(network, host string, port int, mode sendMode) (*udpSocket, error
 	return s, nil
 }
 
+// openUDP opens a socket to send from only.
+func openUDP(network, host string, port int, mode sendMode) (*udpSocket, error) {
+	s, err := listenUDP(network, host, port, mode)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open UDP port %d: %w", s.port, err), s.close())
+	}
+	err = s.conn.Close() // takes it out of the poller
+	s.fd, s.conn = fd, nil
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
 func (s *udpSocket) setUp(fd uintptr) {
-	if family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil {
+	s.fd = int(fd)
+	if family, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil {
 		s.inet6 = family == unix.AF_INET6
 	}
 	// A kernel that does not know the option (before 4.18) would send one huge datagram instead of an error.
-	if _, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT); err != nil {
+	if _, err := unix.GetsockoptInt(s.fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT); err != nil {
 		s.mode.CompareAndSwap(int32(sendSegments), int32(sendBatch))
 	}
-	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
-		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // less will do
+	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // less will do
 	}
 }
 
-// send sends one datagram if the kernel takes it at once.
+// send sends one datagram if the kernel takes it at once. A report that is lost is followed by the next.
 func (s *udpSocket) send(b []byte, to netip.AddrPort) {
 	var sa unix.RawSockaddrInet6
 	size := putSockaddr(&sa, to, s.inet6)
-	_ = s.raw.Write(func(fd uintptr) bool { // a report that is lost is followed by the next
-		_, _, _ = unix.Syscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT,
-			uintptr(unsafe.Pointer(&sa)), uintptr(size))
-		return true
-	})
+	_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), uintptr(size))
 }
 
-func (s *udpSocket) close() error { return s.conn.Close() }
+// close closes the socket. Nobody sends any more.
+func (s *udpSocket) close() error {
+	if s.conn != nil {
+		return s.conn.Close()
+	}
+	return unix.Close(s.fd)
+}
 
 // udpPair is an even RTP port and the RTCP port above it (RFC 3550 11).
 type udpPair struct{ rtp, rtcp *udpSocket }
@@ -84,7 +107,7 @@ func listenPair(network, host string, port int, mode sendMode) (*udpPair, error)
 	var err error
 	for range 64 {
 		var probe *udpSocket
-		if probe, err = listenUDP(network, host, 0, mode); err != nil {
+		if probe, err = openUDP(network, host, 0, mode); err != nil {
 			return nil, err
 		}
 		port = probe.port &^ 1
@@ -100,7 +123,7 @@ func listenPair(network, host string, port int, mode sendMode) (*udpPair, error)
 }
 
 func listenPairAt(network, host string, port int, mode sendMode) (*udpPair, error) {
-	a, err := listenUDP(network, host, port, mode)
+	a, err := openUDP(network, host, port, mode)
 	if err != nil {
 		return nil, err
 	}
