@@ -29,7 +29,7 @@ const MaxSize = 32 << 20
 // Part is one thing that U-Boot loads.
 type Part struct {
 	Data        []byte
-	Compression string // that U-Boot undoes: none, gzip, zstd
+	Compression string // that U-Boot undoes: none, gzip
 	Load, Entry uint32 // address in memory; 0 where U-Boot chooses (initrd, device tree)
 }
 

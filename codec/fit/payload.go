@@ -4,31 +4,31 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/gzip"
 )
 
-// Settings names the compressor of kernel and initrd exactly, as squashfs.Settings does for blocks.
-const Settings = "klauspost/compress v1.18.5 zstd, level better, window 1 MiB, stream, no checksum"
+// Settings names the compressor of kernel and initrd exactly, as squashfs.Settings does for blocks. It is gzip because
+// that is what every U-Boot undoes: Debian's for QEMU has no zstd.
+const Settings = "klauspost/compress v1.18.5 gzip, level 9, no name, no time"
 
-const payloadWindow = 1 << 20
+// GzipMagic is how a compressed kernel or initrd begins.
+const GzipMagic = "\x1f\x8b"
 
 // NewCompressor compresses one kernel or initrd as it is written. The same bytes give the same output on every
-// architecture, in whatever pieces they come. It holds about 9 MB.
+// architecture, in whatever pieces they come. It holds about 1 MB.
 func NewCompressor(w io.Writer) (io.WriteCloser, error) {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1),
-		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(payloadWindow), zstd.WithEncoderCRC(false))
+	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFIT, err)
 	}
 	return z, nil
 }
 
-// NewExpander is the way back. It holds about 3 MB; Close lets go of it.
+// NewExpander is the way back.
 func NewExpander(r io.Reader) (io.ReadCloser, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(payloadWindow))
+	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFIT, err)
 	}
-	return z.IOReadCloser(), nil
+	return z, nil
 }

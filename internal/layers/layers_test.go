@@ -50,6 +50,8 @@ func floors() []row {
 		{"cmd/camctl", []string{"codec/...", "access", "internal/statefile", "internal/monotime", "internal/secret",
 			"stream/rtp", "ota/bundle", "ota/trust", "provision/smartconfig", "provision/qr"},
 			"the wire is the contract: pure formats, never a feature; arrival is measured on monotime, the capture clock"},
+		{"cmd/mkimage", []string{"codec/..."}, "it packs: formats alone"},
+		{"cmd/init", []string{"codec/fit", "codec/verity"}, "the first process: how a slot is laid out, nothing else"},
 		{"lab/bench/...", []string{"lab/bench/..."}, "the programs of one benchmark share its clip"},
 		{"lab/...", nil, "it runs the built binaries"},
 	}
@@ -66,7 +68,8 @@ func external() []row {
 		{"hal/*/...", []string{"..."}, "a driver has its own libraries"},
 		{"hal", nil, "standard library only"},
 		{"codec/...", []string{"github.com/pion/rtp", "github.com/pion/rtcp", "github.com/Eyevinn/mp4ff/...",
-			"github.com/klauspost/compress/zstd"}, "pure formats; zstd is the compressor that a slot's format names"},
+			"github.com/klauspost/compress/zstd", "github.com/klauspost/compress/gzip"},
+			"pure formats; a slot's format names its compressors"},
 		{"stream/rtp", []string{"github.com/pion/rtp/...", "github.com/pion/rtcp"},
 			"the wire format; pion is the reference of its tests"},
 		{"internal/supervise", []string{"golang.org/x/sys/..."}, "system calls"},
