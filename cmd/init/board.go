@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const configFile = "/etc/ocellus/init.conf"
+
+// patience with services when the board goes down.
+const stopPatience = 3 * time.Second
+
+// runBoard is the root file system's part. It never returns.
+func runBoard() {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2) // busybox reboot, ctrl-alt-del, halt, poweroff
+	try("mount", mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=16m"))
+	try("mount", mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=16m"))
+	try("mount", mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID, "mode=600"))
+	try("loopback", raise("lo"))
+	c := readConfig(configFile)
+	for _, m := range c.modules {
+		try("modules", loadModule(m.file, m.params))
+	}
+	if c.lab != "" {
+		c = withLab(c)
+	}
+	giveNodes(c.nodes)
+	if c.data.partition != "" {
+		try("data", mountData(c.data))
+	}
+	tell("user space is up")
+	s := newServices(c.services)
+	down := make(chan int, 1)
+	go listenForReset(c.data, down)
+	go s.run()
+	select {
+	case sig := <-signals:
+		if sig == unix.SIGUSR1 || sig == unix.SIGUSR2 {
+			takeDown(s, unix.LINUX_REBOOT_CMD_POWER_OFF)
+		}
+		takeDown(s, unix.LINUX_REBOOT_CMD_RESTART)
+	case command := <-down:
+		takeDown(s, command)
+	}
+}
+
+func readConfig(name string) config {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		tell("%v", err)
+	}
+	c, faults := parseConfig(string(b))
+	for _, f := range faults {
+		tell("%s: %v", name, f)
+	}
+	return c
+}
+
+// withLab adds what the disk of the lab brings, if there is one: a virtual board is tested as it would be shipped, and
+// the tests bring what they need on a disk of their own.
+func withLab(c config) config {
+	disk := diskWithSerial(c.lab)
+	if disk == "" {
+		return c
+	}
+	if err := mount(disk, "/lab", "squashfs", unix.MS_RDONLY, ""); err != nil {
+		tell("lab: %v", err)
+		return c
+	}
+	l := readConfig("/lab/init.conf")
+	for _, m := range l.modules {
+		try("lab", loadModule(m.file, m.params))
+	}
+	c.nodes = append(l.nodes, c.nodes...)
+	c.services = append(c.services, l.services...)
+	tell("the lab's disk brings %d modules and %d services", len(l.modules), len(l.services))
+	return c
+}
+
+// mountData gives the agent its place. Where the disk can't be mounted it gets one in memory, so that the camera lives.
+func mountData(d dataDisk) error {
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME
+	node, err := waitForPartition(d.partition, diskPatience)
+	if err == nil {
+		err = mount(node, "/data", "ext4", flags, "errors=remount-ro")
+	}
+	if err != nil {
+		tell("data: %v: what is written now is gone after a reset", err)
+		err = mount("tmpfs", "/data", "tmpfs", flags, "mode=755,size=16m")
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir("/data/agent", 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return os.Chown("/data/agent", d.uid, d.gid)
+}
+
+// raise brings a network interface up.
+func raise(name string) error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, request)
+}
+
+// listenForReset serves /run/init: who may write there (the agent) asks for "reboot" or "poweroff" by a line.
+func listenForReset(d dataDisk, down chan<- int) {
+	const name = "/run/init"
+	if err := unix.Mkfifo(name, 0o200); err != nil {
+		tell("%s: %v", name, err)
+		return
+	}
+	try(name, os.Chown(name, d.uid, d.gid))
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // for writing too, so that it never ends
+	if err != nil {
+		tell("%s: %v", name, err)
+		return
+	}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		switch lines.Text() {
+		case "reboot":
+			down <- unix.LINUX_REBOOT_CMD_RESTART
+			return
+		case "poweroff":
+			down <- unix.LINUX_REBOOT_CMD_POWER_OFF
+			return
+		}
+	}
+}
+
+// takeDown ends services, then everything, then the board.
+func takeDown(s *services, command int) {
+	tell("going down")
+	s.stop(stopPatience)
+	_ = syscall.Kill(-1, syscall.SIGKILL)
+	unix.Sync()
+	if err := syscall.Unmount("/data", 0); err != nil {
+		_ = syscall.Mount("", "/data", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}
+	reset(command)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestParseConfig(t *testing.T) {
+	t.Parallel()
+	c, faults := parseConfig(`
+# a comment
+module /lib/modules/6.1/vivid.ko n_devs=1 node_types=0x1
+node video* 0 44 660   # the group of cameras
+node part:slot-* 1000 1000 600
+data data 1000 1000
+lab lab
+service agent uid=1000 gid=1000 groups=44,29 exec /usr/bin/agent run --state /data/agent
+service shell console=1 once=1 exec /bin/sh
+`)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	want := config{
+		modules: []module{{"/lib/modules/6.1/vivid.ko", "n_devs=1 node_types=0x1"}},
+		nodes:   []nodeRule{{"video*", 0, 44, 0o660}, {"part:slot-*", 1000, 1000, 0o600}},
+		data:    dataDisk{"data", 1000, 1000},
+		lab:     "lab",
+		services: []service{
+			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
+			{name: "shell", console: true, once: true, argv: []string{"/bin/sh"}},
+		},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+}
+
+func TestParseConfigSaysEveryFault(t *testing.T) {
+	t.Parallel()
+	lines := []string{
+		"modul x", "module", "node video* 0 44", "node video* 0 44 999", "node [ 0 0 600", "node video* -1 0 600", "data data x 0",
+		"service agent exec", "service agent exec agent", "service agent uid=x exec /agent", "service agent rights=1 exec /agent",
+	}
+	c, faults := parseConfig(strings.Join(lines, "\n") + "\nlab lab\n")
+	if len(faults) != len(lines) {
+		t.Errorf("%d faults, want %d: %v", len(faults), len(lines), faults)
+	}
+	if c.lab != "lab" || len(c.services)+len(c.nodes)+len(c.modules) > 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestEventWords(t *testing.T) {
+	t.Parallel()
+	got := eventWords(strings.Split("add@/devices/x\x00ACTION=add\x00DEVNAME=video0\x00", "\x00"))
+	if got["ACTION"] != "add" || got["DEVNAME"] != "video0" || len(got) != 2 {
+		t.Errorf("got %v", got)
+	}
+}

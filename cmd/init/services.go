@@ -1,0 +1,186 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A service that ends is started again: after a second, and after ever more up to half a minute if it ends at once.
+const (
+	restartDelay = time.Second
+	longestDelay = 30 * time.Second
+	livedWell    = 20 * time.Second
+)
+
+// services keeps programs running and reaps every process that ends on the board.
+type services struct {
+	mu       sync.Mutex // guards the rest
+	list     []*running
+	stopping bool
+}
+
+type running struct {
+	service
+	pid     int // 0 while it does not run
+	started time.Time
+	delay   time.Duration
+}
+
+func newServices(list []service) *services {
+	s := &services{}
+	for _, one := range list {
+		s.list = append(s.list, &running{service: one, delay: restartDelay})
+	}
+	return s
+}
+
+// run starts everything and reaps for ever.
+func (s *services) run() {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	for _, r := range s.list {
+		s.start(r)
+	}
+	for range children {
+		for {
+			var status syscall.WaitStatus
+			pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil || pid <= 0 {
+				break
+			}
+			s.ended(pid, status)
+		}
+	}
+}
+
+func (s *services) start(r *running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	pid, err := launch(r.service)
+	r.started = time.Now()
+	if err != nil {
+		tell("%s does not start: %v", r.name, err)
+		s.again(r)
+		return
+	}
+	r.pid = pid
+	tell("%s started, process %d", r.name, pid)
+}
+
+// ended notes the end of a process. Orphans of others end here too, without a word.
+func (s *services) ended(pid int, status syscall.WaitStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.list {
+		if r.pid != pid {
+			continue
+		}
+		r.pid = 0
+		if status.Signaled() {
+			tell("%s ended by signal %d", r.name, status.Signal())
+		} else {
+			tell("%s ended with code %d", r.name, status.ExitStatus())
+		}
+		if !r.once && !s.stopping {
+			s.again(r)
+		}
+	}
+}
+
+// again starts a service after its delay; the caller holds the lock.
+func (s *services) again(r *running) {
+	if time.Since(r.started) > livedWell {
+		r.delay = restartDelay
+	}
+	time.AfterFunc(r.delay, func() { s.start(r) })
+	r.delay = min(2*r.delay, longestDelay)
+}
+
+// stop asks every service to end and waits for them.
+func (s *services) stop(patience time.Duration) {
+	s.signal(syscall.SIGTERM)
+	for end := time.Now().Add(patience); s.signal(0) && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// signal reports whether any service still runs.
+func (s *services) signal(sig syscall.Signal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	alive := false
+	for _, r := range s.list {
+		if r.pid != 0 {
+			alive = true
+			_ = syscall.Kill(r.pid, sig)
+		}
+	}
+	return alive
+}
+
+// launch starts a program in a session of its own. Whoever is not root gets no_new_privs and an empty bounding set:
+// both belong to a thread and are inherited, so a thread is made for it and thrown away.
+func launch(s service) (int, error) {
+	type answer struct {
+		pid int
+		err error
+	}
+	in, err := os.Open(map[bool]string{true: "/dev/console", false: os.DevNull}[s.console])
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	answers := make(chan answer)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this function
+		if s.uid != 0 {
+			if err := giveUpPrivileges(); err != nil {
+				answers <- answer{0, err}
+				return
+			}
+		}
+		pid, err := syscall.ForkExec(s.argv[0], s.argv, attributes(s, in.Fd()))
+		answers <- answer{pid, err}
+	}()
+	a := <-answers
+	return a.pid, a.err
+}
+
+func attributes(s service, in uintptr) *syscall.ProcAttr {
+	a := &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=/sbin:/bin:/usr/bin", "HOME=/"},
+		Files: []uintptr{in, 1, 2},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	if s.uid != 0 {
+		a.Sys.Credential = &syscall.Credential{Uid: uint32(s.uid), Gid: uint32(s.gid), Groups: s.groups}
+	}
+	return a
+}
+
+// giveUpPrivileges is about the calling thread.
+func giveUpPrivileges() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL { // newer than the kernel
+			return err
+		}
+	}
+	return nil
+}
