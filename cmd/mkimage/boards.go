@@ -1,0 +1,82 @@
+package main
+
+import (
+	"maps"
+	"slices"
+)
+
+// board is what the builder knows of a board. codec and board hold the rest: this is about packing alone.
+type board struct {
+	arch       string   // U-Boot's word
+	scripts    []string // of board/boot, in this order one boot.scr
+	kernel     payload
+	deviceTree string   // file under the kernel's folder; empty where the boot loader brings its own
+	early      []string // modules of the initrd: what it takes to reach the slot
+	modules    []string // modules of the root file system, in this order; parameters behind a space
+	conf       string   // the board's own lines of init.conf
+	flash      bool     // QEMU's machine has a flash for U-Boot's environment: flash.img
+	partitions []partition
+}
+
+// payload says how the boot loader gets the kernel.
+type payload struct {
+	compression string // gzip, or none where Debian's kernel unpacks itself
+	load        uint32 // and entry
+}
+
+type partition struct {
+	name string
+	mib  int64
+}
+
+const uid, video = 1000, 44 // the agent's user; the group of cameras
+
+func boardNames() []string { return slices.Sorted(maps.Keys(boards())) }
+
+func boards() map[string]board {
+	return map[string]board{
+		"qemu-virt-arm64": {
+			arch: "arm64", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
+			kernel: payload{"gzip", 0x40400000}, // a multiple of 2 MiB: Documentation/arm64/booting.rst
+			early:  append(early(), "sha2-ce"), modules: virtModules(), conf: virtConf, flash: true, partitions: partitions(),
+		},
+		"qemu-virt-armv7": {
+			arch: "arm", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
+			kernel: payload{"none", 0x44000000}, // within the first 128 MiB of memory: Documentation/arm/booting.rst
+			early:  append(early(), "sha256-arm"), modules: virtModules(), conf: virtConf, flash: true, partitions: partitions(),
+		},
+	}
+}
+
+// early reaches a slot on a virtio disk.
+func early() []string { return []string{"virtio_mmio", "virtio_blk", "dm-verity", "squashfs"} }
+
+// virtModules are those of QEMU's virt machine. The watchdog is i6300esb where the machine was given one, else the
+// kernel's own.
+func virtModules() []string {
+	return []string{"crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog", "vivid n_devs=1 node_types=0x1"}
+}
+
+// partitions of a disk that fits the smallest cards. env, persist and keys are raw.
+func partitions() []partition {
+	return []partition{{"boot", 4}, {"env", 1}, {"slot-a", 24}, {"slot-b", 24}, {"persist", 1}, {"keys", 1}, {"data", 64}}
+}
+
+// commonConf is init.conf of every board, behind its modules: the agent is a user of its own who has the cameras, the
+// watchdog and the partitions that it writes.
+const commonConf = `
+node video* 0 44 660
+node watchdog0 1000 1000 600
+node part:env 1000 1000 600
+node part:slot-* 1000 1000 600
+node part:persist 1000 1000 600
+node part:keys 1000 1000 600
+data data 1000 1000
+service agent uid=1000 gid=1000 groups=44 exec /usr/bin/agent run --state /data/agent
+`
+
+const virtConf = `
+node gpiochip* 1000 1000 600
+lab lab
+service network exec /bin/busybox udhcpc -f -S -i eth0 -t 8 -T 1 -A 2 -s /usr/lib/ocellus/dhcp
+`
