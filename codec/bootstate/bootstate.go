@@ -100,6 +100,11 @@ func Format(c Copy) ([]byte, error) {
 	if c.Seq == 0 {
 		return nil, errors.New("boot record: sequence 0")
 	}
+	for _, name := range []string{seqName, varsName} {
+		if _, ok := c.Env[name]; ok {
+			return nil, fmt.Errorf("boot record: %s follows from the others", name)
+		}
+	}
 	all := maps.Clone(c.Env)
 	if all == nil {
 		all = Env{}

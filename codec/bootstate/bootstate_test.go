@@ -142,6 +142,7 @@ func TestFormatRefuses(t *testing.T) {
 		"dollar":     {1, Env{"st_slot": "a${b}c"}},
 		"too long":   {1, Env{"st_slot": strings.Repeat("a", 4000)}},
 		"too many":   {1, many},
+		"sequence":   {1, Env{"st_seq": "2"}},
 	} {
 		if b, err := Format(c); err == nil {
 			t.Errorf("%s: got %q", name, bytes.TrimRight(b, "\x00"))

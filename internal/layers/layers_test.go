@@ -35,6 +35,8 @@ func floors() []row {
 		{"codec/...", []string{"codec/..."}, "pure: bytes in, values out"},
 		{"access", []string{"codec/...", "internal/..."}, "one gate for every door; it needs only words and state"},
 		{"internal/supervise", []string{"hal", "internal/..."}, "it alone pets the watchdog, whose word is in hal"},
+		{"internal/rawstore", []string{"hal", "codec/bootstate", "internal/..."},
+			"how storage of hal is written to a bare disk, the same for the drivers and the simulated disk"},
 		{"internal/...", []string{"internal/..."}, "shared words know nobody above them"},
 		{"stream/rtp", []string{"codec/..."}, "camctl uses it too: byte slices, no hal, no hub"},
 		{"stream/...", feature("stream"), "a feature; siblings meet only in cmd/agent"},

@@ -1,0 +1,59 @@
+// Package vault is the two areas outside the slots, each on a block partition of its own by its GPT name: persist, which
+// survives everything, and keys, which the factory reset destroys. internal/rawstore tells the format (Area).
+package vault
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/rawstore"
+)
+
+// Vault is the areas on block devices. It implements hal.Vault.
+type Vault struct {
+	rawstore.Vault
+	files []*rawstore.File
+}
+
+// Find returns the nodes of the areas. disk, where it is not empty, is the only disk that counts (mmcblk0).
+func Find(disk string) (map[hal.Area]string, error) {
+	nodes := map[hal.Area]string{}
+	for _, a := range []hal.Area{hal.Persist, hal.Keys} {
+		node, err := rawstore.Partition("/sys", disk, string(a))
+		if err != nil {
+			return nil, err
+		}
+		nodes[a] = node
+	}
+	return nodes, nil
+}
+
+// Open opens the areas at these nodes. It changes nothing, and it does not mind damaged areas.
+func Open(nodes map[hal.Area]string) (*Vault, error) {
+	v := &Vault{Vault: rawstore.Vault{}}
+	for name, path := range nodes {
+		f, err := rawstore.OpenFile(path, false)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), v.Close())
+		}
+		v.files = append(v.files, f)
+		area, err := rawstore.NewArea(string(name)+" on "+path, f, f.Lock)
+		if err != nil {
+			return nil, errors.Join(err, v.Close())
+		}
+		v.Vault[name] = area
+	}
+	return v, nil
+}
+
+// Close closes the nodes.
+func (v *Vault) Close() error {
+	var faults []error
+	for _, f := range v.files {
+		faults = append(faults, f.Close())
+	}
+	return errors.Join(faults...)
+}
+
+var _ hal.Vault = (*Vault)(nil)
