@@ -55,11 +55,12 @@ func (w *watcher) check(now time.Time) error {
 	if err := cmp.Or(w.stall(now), w.undecodable(now)); err != nil {
 		return err
 	}
-	plan, err := Choose(s.question(w.run.modes, now))
+	q := s.question(w.run.modes, now)
+	plan, err := Choose(q)
 	if err != nil {
 		return err
 	}
-	if s.lookers.demand.count() > 0 && !plan.Luma && !w.run.plan.Luma {
+	if q.Luma && !plan.Luma && !w.run.plan.Luma {
 		s.lookers.refuse(unsupported(s.camera, plan.Why))
 	}
 	switch {
