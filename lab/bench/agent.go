@@ -68,17 +68,20 @@ func (r *rig) agentArgs(o agentOptions, port int) ([]string, error) {
 	return args, nil
 }
 
-// agentConfig has the RTSP port and whether pictures carry the capture stamp.
+// agentConfig has the RTSP port and whether pictures carry the capture stamp; main and sub are the same pictures where
+// the camera codes them.
 const agentConfig = `schema: 1
 rtsp:
-  address: 127.0.0.1:%d
+  address: 127.0.0.1:%[1]d
   tls_address: "off"
   udp_port: 0
 status:
   address: "off"
 streams:
   main:
-    capture_sei: "%s"
+    capture_sei: "%[2]s"
+  sub:
+    capture_sei: "%[2]s"
 `
 
 // startUp measures exec -> RTSP port open and exec -> first RTP packet of sim's test card.
