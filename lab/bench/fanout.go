@@ -119,7 +119,8 @@ func median[T float64 | time.Duration](values []T) T {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 func percentile(values []time.Duration, p float64) time.Duration {
