@@ -34,27 +34,12 @@ func BenchmarkFanout(b *testing.B) {
 func benchmarkFanout(b *testing.B, transport string, n int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	config := DefaultConfig()
-	config.Address, config.TLSAddress = "127.0.0.1:0", "off"
-	s, err := New(Options{Config: config, Gate: openDoor{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	c := newCamera("main", cameraOptions{})
-	f := newFanout(s, 0, c.hub)
-	if s.pair, err = s.listenUDP(); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.pair.close() }()
-	f.unicast = newUDPSender(s.pair.rtp, &s.counts.udpFailures)
-
+	f := newRig(b, "udp", "", sendSegments, cameraOptions{})
 	ours, floor := newSinks(b, transport, n), newSinks(b, transport, n)
 	for i := range n {
-		f.add(ours.reader(s, f, i))
+		ours.join(f, i)
 	}
-	units := [2]*h264.AccessUnit{c.pool.Copy(make([]byte, 9350)), c.pool.Copy(testSPS(), testPPS(), make([]byte, 40000))}
-	units[0].NALUs[0][0], units[1].NALUs[2][0] = 0x41, 0x65
-	units[1].IDR = true
+	units := testUnits(f.camera)
 	plain := make([]byte, 41500)
 	var spent, spentFloor time.Duration
 	round := func(i int) {
@@ -85,19 +70,17 @@ func benchmarkFanout(b *testing.B, transport string, n int) {
 	b.ReportMetric(float64(spent)/perUnit, "ns/reader")
 	b.ReportMetric(float64(spentFloor)/perUnit, "floor-ns/reader")
 	b.ReportMetric(float64(spent)/float64(spentFloor), "x-floor")
-	f.forgetGOP()
-	if d := s.counts.dropped.Load() + s.counts.udpFailures.Load(); d > 0 {
+	if d := f.s.counts.dropped.Load() + f.s.counts.udpFailures.Load(); d > 0 {
 		b.Fatalf("%d access units dropped", d)
 	}
 }
 
-// add lets a reader in that is live at once.
-func (f *fanout) add(r *reader) {
-	if r.phase = live; r.tcp {
-		f.tcp = append(f.tcp, r)
-	} else {
-		f.udp = append(f.udp, r)
-	}
+// testUnits returns a picture and an IDR as a 720p camera makes them at 2 Mbit/s.
+func testUnits(c *camera) [2]*h264.AccessUnit {
+	units := [2]*h264.AccessUnit{c.pool.Copy(make([]byte, 9350)), c.pool.Copy(testSPS(), testPPS(), make([]byte, 40000))}
+	units[0].NALUs[0][0], units[1].NALUs[2][0] = 0x41, 0x65
+	units[1].IDR = true
+	return units
 }
 
 func threadTime() time.Duration {
@@ -117,7 +100,7 @@ type sinks struct {
 	socket    int // of the floor's UDP
 }
 
-func newSinks(b *testing.B, transport string, n int) *sinks {
+func newSinks(b testing.TB, transport string, n int) *sinks {
 	s := &sinks{transport: transport, bytes: make([]atomic.Uint64, n)}
 	var wg sync.WaitGroup
 	var ends []net.Conn
@@ -193,14 +176,13 @@ func fdOf(t testing.TB, c any) (fd int) {
 	return fd
 }
 
-// reader makes a reader of the fan-out that sends to sink i.
-func (s *sinks) reader(server *Server, f *fanout, i int) *reader {
+// join makes sink i a reader of the fan-out.
+func (s *sinks) join(f *rig, i int) {
 	if s.transport == "tcp" {
-		w := newWriter(s.conns[i], &server.wg, server.stall)
-		return &reader{tcp: true, outlet: &tcpOutlet{w: w}, nextReport: time.Now().Add(time.Hour)}
+		f.add(&tcpOutlet{w: newWriter(s.conns[i], &f.s.wg, f.s.stall)}, true)
+	} else {
+		f.addUDP(s.addrs[i])
 	}
-	o := newUDPOutlet(f.unicast, &f.pacer, s.addrs[i], server.pair.rtcp, s.addrs[i], server.pair.rtp.inet6)
-	return &reader{outlet: o, nextReport: time.Now().Add(time.Hour)}
 }
 
 // sendRaw is the floor.

@@ -12,14 +12,14 @@ import (
 
 // FuzzRequests feeds bytes to a connection: it never panics, and it ends when they end.
 func FuzzRequests(f *testing.F) {
-	const auth = "Authorization: Digest username=\"viewer\", realm=\"test\", nonce=\"%s\", uri=\"rtsp://h/main\", response=\"0\"\r\n"
+	const auth = "Authorization: Digest username=\"viewer\", realm=\"test\", nonce=\"n\", uri=\"*\", response=\"0\"\r\n"
 	for _, seed := range []string{
 		"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
 		"DESCRIBE rtsp://h/main RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n",
 		"DESCRIBE rtsp://h/main RTSP/1.0\r\nCSeq: 2\r\n" + auth + "\r\n",
 		"SETUP rtsp://h/main/trackID=0 RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
 		"SETUP rtsp://h/main/trackID=0 RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP;unicast;client_port=5000-5001\r\n\r\n" +
-			"SETUP rtsp://h/main/trackID=0 RTSP/1.0\r\nCSeq: 4\r\nTransport: RTP/AVP/TCP;interleaved=250-251;mode=\"PLAY\"\r\n\r\n",
+			"SETUP rtsp://h/main RTSP/1.0\r\nCSeq: 4\r\nTransport: RTP/AVP/TCP;interleaved=250-251;mode=\"PLAY\"\r\n\r\n",
 		"PLAY rtsp://h/main RTSP/1.0\r\nCSeq: 4\r\nSession: 1;timeout=60\r\nRange: npt=0-\r\n\r\n",
 		"GET_PARAMETER rtsp://h/main RTSP/1.0\r\nCSeq: 4\r\nContent-Length: 5\r\n\r\nabcde",
 		"$\x01\x00\x04abcdOPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n",

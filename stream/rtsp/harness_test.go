@@ -180,7 +180,7 @@ func (c *camera) run(t testing.TB, fps int) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-// openGate lets everybody in who knows the password.
+// newGate returns a gate with one viewer, and his password.
 func newGate(t testing.TB) (*access.Gate, string) {
 	t.Helper()
 	g, err := access.Open(t.TempDir(), slog.New(slog.DiscardHandler))

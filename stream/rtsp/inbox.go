@@ -33,8 +33,8 @@ type inbox struct {
 	skip    int // bytes of an oversized frame that are still to come
 }
 
-// inMessage is what next returns: the bytes of one request, or of one frame without its header. They are valid until the
-// next call.
+// inMessage is what next returns: the bytes of one request, or of one frame without its header. They are valid until
+// the next call.
 type inMessage struct {
 	request []byte
 	frame   []byte

@@ -85,28 +85,16 @@ func TestFirstPicture(t *testing.T) {
 // A GOP above the bound is not kept, and readers that join wait for the next IDR.
 func TestOversizedGOPIsForgotten(t *testing.T) {
 	t.Parallel()
-	config := DefaultConfig()
-	config.GOPBytes = 30000
-	s, err := New(Options{Config: config, Gate: openDoor{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newCamera("main", cameraOptions{})
-	f := newFanout(s, 0, c.hub)
-	shoot := func(idr bool) {
-		au := c.pool.Copy(make([]byte, 8000))
-		au.NALUs[0][0], au.IDR = 0x41, idr
-		f.distribute(au)
-	}
+	f := newRig(t, "udp", "", sendSegments, cameraOptions{})
+	f.config.GOPBytes = 30000
 	kept := []int{}
 	for i := range 8 {
-		shoot(i == 0 || i == 6)
+		f.shoot(i == 0 || i == 6, append([]byte{0x41}, make([]byte, 8000)...))
 		kept = append(kept, len(f.gop))
 	}
 	if got, want := fmt.Sprint(kept), "[1 2 3 0 0 0 1 2]"; got != want {
 		t.Errorf("GOP kept: %s, want %s", got, want)
 	}
-	f.forgetGOP()
 }
 
 func TestPauseAndPlayAgain(t *testing.T) {

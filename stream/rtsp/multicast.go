@@ -110,7 +110,7 @@ func (f *fanout) joinGroup(g *group, m *reader) {
 	if f.group == nil || len(g.members) == 1 {
 		f.group = g
 		to := netip.AddrPortFrom(g.rtp.Addr(), g.rtp.Port()+1)
-		outlet := newUDPOutlet(g.sender, &f.pacer, g.rtp, g.socket, to, g.socket.inet6)
+		outlet := newUDPOutlet(g.sender, &f.pacer, g.rtp, g.socket, to)
 		g.reader = &reader{outlet: outlet, answer: m.answer, end: func() {}}
 		m.answer = nil
 		f.join(g.reader)

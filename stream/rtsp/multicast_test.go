@@ -35,7 +35,8 @@ func TestMulticast(t *testing.T) {
 		ids[i] = res.Header["Session"][0]
 	}
 	g := groups[0]
-	if g.Destination2 == nil || g.Ports == nil || g.TTL == nil || *g.TTL != 1 || *g.Destination2 != *groups[1].Destination2 {
+	if g.Destination2 == nil || g.Ports == nil || g.TTL == nil || *g.TTL != 1 ||
+		*g.Destination2 != *groups[1].Destination2 {
 		t.Fatalf("groups: %+v and %+v", groups[0], groups[1])
 	}
 	u, err := net.ListenMulticastUDP("udp4", lo, &net.UDPAddr{IP: net.ParseIP(*g.Destination2), Port: g.Ports[0]})

@@ -69,7 +69,8 @@ func TestStatusCodes(t *testing.T) {
 			return r.do("SETUP", "main/trackID=1", map[string]string{"Transport": tcpSetup})
 		}, 404},
 		{"second choice of transports", func(r *raw) *base.Response {
-			return r.do("SETUP", "main/trackID=0", map[string]string{"Transport": "RTP/SAVP;unicast;client_port=5000-5001," + tcpSetup})
+			offers := "RTP/SAVP;unicast;client_port=5000-5001," + tcpSetup
+			return r.do("SETUP", "main/trackID=0", map[string]string{"Transport": offers})
 		}, 200},
 		{"setup twice", func(r *raw) *base.Response {
 			id := r.setup("main", tcpSetup)

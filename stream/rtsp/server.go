@@ -57,7 +57,7 @@ type Server struct {
 	counts    counters
 	parsers   parsers
 	wg        sync.WaitGroup // of everything that Run starts
-	refusals  chan struct{}  // capacity maxRefusals: a token for each connection that is being told 503; full: it is told nothing
+	refusals  chan struct{}  // capacity maxRefusals: a token for each connection that is being told 503; full: see dismiss
 	running   atomic.Pointer[context.Context]
 
 	listeners []net.Listener // of Listen; Run closes them

@@ -129,7 +129,7 @@ func (c *conn) useUDP(x *session, o headers.Transport) (headers.Transport, bool)
 	rtp := netip.AddrPortFrom(host, uint16(p[0]))
 	rtcp := netip.AddrPortFrom(host, uint16(p[1]))
 	f := x.fanout
-	outlet := newUDPOutlet(f.unicast, &f.pacer, rtp, pair.rtcp, rtcp, pair.rtp.inet6)
+	outlet := newUDPOutlet(f.unicast, &f.pacer, rtp, pair.rtcp, rtcp)
 	x.use(udpTransport, &reader{outlet: outlet, end: x.ended}, nil, 0, rtcp)
 	unicast := headers.TransportDeliveryUnicast
 	return headers.Transport{

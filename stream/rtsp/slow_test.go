@@ -62,16 +62,12 @@ func TestSlowReaderGoesOnAtAnIDR(t *testing.T) {
 	t.Parallel()
 	peer, nc := tcpPair(t)
 	defer func() { _ = peer.Close() }()
-	s, err := New(Options{Config: DefaultConfig(), Gate: openDoor{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newCamera("main", cameraOptions{canForce: true, gop: 1000, idrSize: 100000, size: 50000})
-	f := newFanout(s, 0, c.hub)
+	f := newRig(t, "udp", "", sendSegments, cameraOptions{canForce: true, gop: 1000, idrSize: 100000, size: 50000})
+	c := f.camera
 	sub := c.hub.Subscribe(1)
 	defer sub.Close()
-	w := newWriter(nc, &s.wg, s.stall)
-	f.add(&reader{tcp: true, outlet: &tcpOutlet{w: w}, nextReport: time.Now().Add(time.Hour)})
+	w := newWriter(nc, &f.s.wg, f.s.stall)
+	f.add(&tcpOutlet{w: w}, true)
 	shoot := func() {
 		c.shoot()
 		au, err := sub.Next(t.Context())
@@ -96,7 +92,14 @@ func TestSlowReaderGoesOnAtAnIDR(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	got := <-received
+	checkGaps(t, <-received)
+	_ = w.close()
+	f.s.wg.Wait()
+}
+
+// checkGaps wants pictures to be missing, and an IDR after each gap.
+func checkGaps(t *testing.T, got []picture) {
+	t.Helper()
 	gaps := 0
 	for i, p := range got {
 		switch {
@@ -111,9 +114,6 @@ func TestSlowReaderGoesOnAtAnIDR(t *testing.T) {
 	if gaps == 0 {
 		t.Error("nothing was dropped")
 	}
-	_ = w.close()
-	s.wg.Wait()
-	f.forgetGOP()
 }
 
 // pictures reads n access units from channel 0.

@@ -23,7 +23,6 @@ const (
 type udpOutlet struct {
 	sender *udpSender
 	pacer  *pacer
-	to     netip.AddrPort
 	rtcp   *udpSocket
 	rtcpTo netip.AddrPort
 
@@ -40,9 +39,10 @@ type udpOutlet struct {
 	grace  int
 }
 
-func newUDPOutlet(s *udpSender, p *pacer, to netip.AddrPort, rtcp *udpSocket, rtcpTo netip.AddrPort, inet6 bool) *udpOutlet {
-	o := &udpOutlet{sender: s, pacer: p, to: to, rtcp: rtcp, rtcpTo: rtcpTo}
-	o.nameLen = putSockaddr(&o.address, to, inet6)
+// newUDPOutlet makes the way to an RTP address; RTCP goes to rtcpTo from another socket.
+func newUDPOutlet(s *udpSender, p *pacer, to netip.AddrPort, rtcp *udpSocket, rtcpTo netip.AddrPort) *udpOutlet {
+	o := &udpOutlet{sender: s, pacer: p, rtcp: rtcp, rtcpTo: rtcpTo}
+	o.nameLen = putSockaddr(&o.address, to, s.socket.inet6)
 	o.name = (*byte)(unsafe.Pointer(&o.address))
 	return o
 }

@@ -64,9 +64,9 @@ func newUDPSender(socket *udpSocket, failures *atomic.Uint64) *udpSender {
 	return s
 }
 
-// add puts the packets of d from first on into the batch, limit bytes and no more than the packet that reaches that, and returns the packet
-// to go on from. The delivery has to live until the next flush. Where the batch is full on the way it is sent, and add
-// stops if that made the reader go back (to.rewound).
+// add puts packets of d into the batch, from first on to the one with which they are limit bytes or more, and returns
+// the packet to go on from. The delivery has to live until the next flush. Where the batch is full on the way it is
+// sent, and add stops if that made the reader go back (to.rewound).
 func (s *udpSender) add(to *udpOutlet, d *delivery, first, limit int) (next int) {
 	d.prepare()
 	to.rewound = false
