@@ -1,6 +1,6 @@
 # A menu: each verb is a script in scripts/, the same by hand and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help run build check test cross size smoke bench fuzz setup setup-test board-lock clean
+.PHONY: help run build check test cross size image board smoke bench fuzz setup setup-test board-lock clean
 
 help: ## this list
 	@echo "make VERB, one of:"
@@ -23,6 +23,12 @@ cross: ## static stripped agents for armv7, arm64, amd64 into dist/
 
 size: ## what each dependency costs in the armv7 agent
 	@scripts/size
+
+image: ## the disk image of a board into dist/BOARD/ (BOARD=qemu-virt-arm64, ROOT=FILE the update root key)
+	@scripts/image
+
+board: ## boot that image of the virtual board and say its stream's URL (ARCH=arm64|armv7)
+	@scripts/board run
 
 smoke: ## boot the smallest virtual board and decode its stream (ARCH=arm64|armv7)
 	@scripts/smoke

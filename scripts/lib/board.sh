@@ -99,12 +99,18 @@ alone() {
 	}
 }
 
-# emulator ARCH sets emulator to the command that is the board: machine, memory, nothing else in it.
-emulator() {
+# machine ARCH sets emulator to the command that is the board: processor and memory, nothing else in it.
+machine() {
 	case $1 in
 	arm64) emulator=(qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2) ;;
 	armv7) emulator=(qemu-system-arm -M virt -cpu cortex-a15 -smp 1) ;;
 	*) die "the virtual board is arm64 or armv7, not $1" ;;
 	esac
-	emulator+=(-m 512 -nodefaults -no-reboot -display none -monitor none -append "console=ttyAMA0 panic=1 quiet")
+	emulator+=(-m 512 -nodefaults -display none)
+}
+
+# emulator ARCH sets emulator to the machine that is given kernel and initrd by hand and is used once.
+emulator() {
+	machine "$1"
+	emulator+=(-no-reboot -monitor none -append "console=ttyAMA0 panic=1 quiet")
 }
