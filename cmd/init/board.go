@@ -11,7 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const configFile = "/etc/ocellus/init.conf"
+const (
+	configFile = "/etc/ocellus/init.conf"
+	updateRoot = "/etc/ocellus/update-root.json"
+)
 
 // patience with services when the board goes down.
 const stopPatience = 3 * time.Second
@@ -24,6 +27,8 @@ func runBoard() {
 	try("mount", mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=16m"))
 	try("mount", mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID, "mode=600"))
 	try("loopback", raise("lo"))
+	// The kernel loads nothing by itself: what a board needs is in the list.
+	try("modules", os.WriteFile("/proc/sys/kernel/modprobe", []byte("/bin/false\n"), 0o644))
 	c := readConfig(configFile)
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))
@@ -34,6 +39,9 @@ func runBoard() {
 	giveNodes(c.nodes)
 	if c.data.partition != "" {
 		try("data", mountData(c.data))
+	}
+	if _, err := os.Stat(updateRoot); err != nil {
+		tell("no update root key in this image: updates are refused")
 	}
 	tell("user space is up")
 	s := newServices(c.services)

@@ -11,7 +11,8 @@ import (
 // config is init.conf: one thing a line, in words; # begins a comment. What a line is, is its first word:
 //
 //	module FILE [PARAMETER...]            load a kernel module; in this order
-//	node PATTERN UID GID MODE             give device nodes to a user: video*, or part:env for a partition by its name
+//	node PATTERN UID GID MODE             give device nodes to a user: video*, or part:env for a partition by its name;
+//	                                      the booted slot's is root's and only read
 //	data PARTITION UID GID                mount this ext4 on /data; the user owns /data/agent
 //	lab SERIAL                            mount the squashfs disk with this serial number on /lab and read its init.conf
 //	                                      too; only virtual boards have this line

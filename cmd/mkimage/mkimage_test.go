@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ocellus/ocellus/codec/bootstate"
+	"github.com/ocellus/ocellus/codec/fit"
+	"github.com/ocellus/ocellus/codec/squashfs"
+)
+
+const fakeRelease = "6.1.0-test"
+
+// fakeParts lays out a kernel, its modules and programs, all small.
+func fakeParts(t *testing.T, name string) source {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	b := boards()[name]
+	var dep strings.Builder
+	for _, m := range append(b.early, b.modules...) {
+		m, _, _ = strings.Cut(m, " ")
+		write("kernel/lib/modules/"+fakeRelease+"/kernel/"+m+".ko", strings.Repeat(m, 1000))
+		fmt.Fprintf(&dep, "kernel/%s.ko: kernel/deep.ko\n", m)
+	}
+	write("kernel/lib/modules/"+fakeRelease+"/kernel/deep.ko", "deep")
+	dep.WriteString("kernel/deep.ko:\n")
+	write("kernel/lib/modules/"+fakeRelease+"/modules.dep", dep.String())
+	write("kernel/lib/modules/"+fakeRelease+"/modules.builtin", "kernel/builtin.ko\n")
+	write("kernel/vmlinuz", strings.Repeat("kernel", 100_000))
+	for _, script := range b.scripts {
+		write("boot/"+script, "echo "+script+"\n")
+	}
+	return source{
+		board: name, kernel: filepath.Join(dir, "kernel"), boot: filepath.Join(dir, "boot"),
+		agent: write("agent", strings.Repeat("agent", 100_000)), init: write("init", strings.Repeat("init", 10_000)),
+		busybox: write("busybox", "busybox"), data: write("data", "data"), root: write("root.json", "{}"),
+		version: "v1", time: 1700000000, out: filepath.Join(dir, "out"),
+	}
+}
+
+// pack builds a disk as the command does.
+func pack(t *testing.T, s source) {
+	t.Helper()
+	if err := disk([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
+		"-busybox", s.busybox, "-data", s.data, "-root", s.root, "-version", s.version, "-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, s source, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.out, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestTwoBuildsAreTheSame(t *testing.T) {
+	t.Parallel()
+	for _, name := range boardNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, other := fakeParts(t, name), fakeParts(t, name)
+			pack(t, one)
+			pack(t, other)
+			for _, file := range []string{"slot.img", "image.txt"} { // which has the sum of disk.img
+				if !bytes.Equal(read(t, one, file), read(t, other, file)) {
+					t.Errorf("%s differs from build to build", file)
+				}
+			}
+		})
+	}
+}
+
+func TestSlotHoldsItsParts(t *testing.T) {
+	t.Parallel()
+	s := fakeParts(t, "qemu-virt-arm64")
+	pack(t, s)
+	slot := read(t, s, "slot.img")
+	i, err := fit.Parse(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (fit.Slot{Compatible: s.board, Version: "v1", Payload: fit.Settings, Filesystem: squashfs.Settings}); i.Slot != want {
+		t.Errorf("note %+v, want %+v", i.Slot, want)
+	}
+	initrd := expand(t, i.Initrd.Data)
+	for _, want := range []string{"TRAILER!!!", "/lib/modules/deep.ko", "root ", "salt ", "blocks "} {
+		if !bytes.Contains(initrd, []byte(want)) {
+			t.Errorf("the initrd has no %q", want)
+		}
+	}
+	if kernel := expand(t, i.Kernel.Data); len(kernel) != 600_000 {
+		t.Errorf("a kernel of %d bytes", len(kernel))
+	}
+	judge(t, s, slot)
+}
+
+func expand(t *testing.T, b []byte) []byte {
+	t.Helper()
+	r, err := fit.NewExpander(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// judge lets unsquashfs and veritysetup look at the file system.
+func judge(t *testing.T, s source, slot []byte) {
+	t.Helper()
+	_, padded, err := fit.Size(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(s.out, "filesystem")
+	if err := os.WriteFile(name, slot[padded:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if tool, err := exec.LookPath("unsquashfs"); err != nil {
+		t.Log("unsquashfs is not here")
+	} else {
+		said, err := exec.CommandContext(t.Context(), tool, "-ll", name).CombinedOutput()
+		for _, want := range []string{"/usr/bin/agent", "/etc/ocellus/update-root.json", "/bin/sh -> busybox", "/kernel/vivid.ko"} {
+			if err != nil || !strings.Contains(string(said), want) {
+				t.Errorf("unsquashfs lists no %s: %v\n%s", want, err, said)
+			}
+		}
+	}
+	tool, err := exec.LookPath("veritysetup")
+	if err != nil {
+		t.Skip("veritysetup is not here")
+	}
+	b := bytes.NewReader(slot[padded:])
+	filesystem, err := squashfs.Open(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offset := (filesystem.Size() + 4095) / 4096 * 4096
+	text := string(read(t, s, "image.txt"))
+	_, root, _ := strings.Cut(text, "root hash: ")
+	root, _, _ = strings.Cut(root, "\n")
+	if said, err := exec.CommandContext(t.Context(), tool, "verify", name, name, root, fmt.Sprintf("--hash-offset=%d", offset)).CombinedOutput(); err != nil {
+		t.Errorf("veritysetup: %v\n%s", err, said)
+	}
+}
+
+func TestDiskHoldsItsPartitions(t *testing.T) {
+	t.Parallel()
+	s := fakeParts(t, "qemu-virt-armv7")
+	pack(t, s)
+	image, slot := read(t, s, "disk.img"), read(t, s, "slot.img")
+	at := func(m int) []byte { return image[m*mib:] }
+	current, _, err := bootstate.Current([2][]byte{at(5)[:bootstate.CopySize], at(5)[bootstate.Stride:][:bootstate.CopySize]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := bootstate.Read(current.Env); err != nil || r.Confirmed != bootstate.A || r.Trial != "" {
+		t.Errorf("boot record %+v, %v", r, err)
+	}
+	if !bytes.HasPrefix(at(6), slot) || !bytes.Equal(at(30)[:24*mib], make([]byte, 24*mib)) {
+		t.Error("slot A is not the slot, or slot B is not empty")
+	}
+	if !bytes.HasPrefix(at(56), []byte("data")) {
+		t.Error("no data")
+	}
+	if tool, err := exec.LookPath("mtype"); err == nil {
+		said, err := exec.CommandContext(t.Context(), tool, "-i", filepath.Join(s.out, "disk.img")+"@@1M", "::boot.scr").CombinedOutput()
+		if err != nil || !bytes.HasSuffix(said, []byte("echo qemu-virt.cmd\necho boot.cmd\n")) {
+			t.Errorf("boot.scr: %v, %q", err, said)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	s := fakeParts(t, "qemu-virt-arm64")
+	for name, args := range map[string][]string{
+		"no command":    {},
+		"unknown board": {"disk", "-board", "x"},
+		"no version":    {"disk", "-board", s.board},
+		"no kernel":     {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(), "-kernel", t.TempDir()},
+	} {
+		if err := run(args); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
