@@ -266,6 +266,9 @@ func (f *fanout) distribute(au *h264.AccessUnit) {
 	for _, r := range f.udp {
 		sent += f.serveReader(r, d, now)
 	}
+	if f.group != nil {
+		f.group.remind(f, d.idr)
+	}
 	f.flush()
 	f.packets.Add(sent * uint64(burst.Len()))
 	f.octets.Add(sent * uint64(burst.Octets()))

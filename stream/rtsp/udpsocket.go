@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +27,17 @@ type udpSocket struct {
 	mode  atomic.Int32
 }
 
-// listenUDP opens a socket to read from and send.
-func listenUDP(network, host string, port int, mode sendMode) (*udpSocket, error) {
-	var lc net.ListenConfig
+// listenUDP opens a socket to read from and send. Options are set before it is bound.
+func listenUDP(network, host string, port int, mode sendMode, options ...func(fd int) error) (*udpSocket, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var errs []error
+		err := c.Control(func(fd uintptr) {
+			for _, set := range options {
+				errs = append(errs, set(int(fd)))
+			}
+		})
+		return errors.Join(append(errs, err)...)
+	}}
 	pc, err := lc.ListenPacket(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
@@ -47,8 +56,8 @@ func listenUDP(network, host string, port int, mode sendMode) (*udpSocket, error
 }
 
 // openUDP opens a socket to send from only.
-func openUDP(network, host string, port int, mode sendMode) (*udpSocket, error) {
-	s, err := listenUDP(network, host, port, mode)
+func openUDP(network, host string, port int, mode sendMode, options ...func(fd int) error) (*udpSocket, error) {
+	s, err := listenUDP(network, host, port, mode, options...)
 	if err != nil {
 		return nil, err
 	}
