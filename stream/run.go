@@ -117,16 +117,14 @@ type direct struct {
 	asm assembler
 }
 
-// straight publishes the camera's own H.264, the same access units on every output.
+// straight publishes the camera's own H.264, the same access units on every output: marked as the first one wants it.
 func (r *run) straight(ctx context.Context) error {
 	r.tuneAll()
 	info, force := r.straightInfo(), r.forceIDR()
 	d := direct{r, assembler{pool: &r.src.pool, faults: &r.src.faults}}
+	d.asm.mark = r.src.outputs[0].mark
 	for _, o := range r.src.outputs {
 		o.hub.attach(info, force)
-		if d.asm.mark == nil {
-			d.asm.mark = o.mark
-		}
 	}
 	for {
 		if err := d.step(ctx); err != nil {
