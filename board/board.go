@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ocellus/ocellus/hal/gpio"
 )
 
 // Board is what is known about a board before it is asked.
@@ -28,6 +30,10 @@ type Board struct {
 	Cameras []string
 	// Encoders are the V4L2 drivers of the board's memory-to-memory encoders in the order of preference.
 	Encoders []string
+	// Watchdog is the node of the hardware watchdog, empty for none. It is the agent's alone: nobody else may have it open.
+	Watchdog string
+	// LED is the indicator lamp, Button the push button; nil for none.
+	LED, Button *gpio.Line
 	// Main and Sub are the streams that the board carries without effort; the configuration may say otherwise.
 	Main, Sub Stream
 	// MemoryPercent is the share of the board's memory that the agent may take.

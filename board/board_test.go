@@ -2,11 +2,15 @@ package board
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/gpio"
 )
 
 func TestBoards(t *testing.T) {
@@ -97,5 +101,24 @@ func TestDetect(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "--board sim") {
 			t.Errorf("%s: got %v, want it to say what to do", name, err)
 		}
+	}
+}
+
+// TestGadgetsAreOptional: what the board's data name and the machine has not is left aside.
+func TestGadgetsAreOptional(t *testing.T) {
+	t.Parallel()
+	nowhere := &gpio.Line{Chip: "no such chip", Offset: 1}
+	b := Board{Watchdog: filepath.Join(t.TempDir(), "watchdog0"), LED: nowhere, Button: nowhere}
+	var d hal.Devices
+	openGadgets(&d, b, slog.New(slog.DiscardHandler))
+	if d.Watchdog != nil || d.LED != nil || d.Button != nil {
+		t.Errorf("got %+v, want none", d)
+	}
+	if err := os.WriteFile(b.Watchdog, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openGadgets(&d, b, slog.New(slog.DiscardHandler))
+	if d.Watchdog == nil {
+		t.Error("the watchdog is there, and not opened")
 	}
 }

@@ -1,0 +1,36 @@
+package board
+
+import (
+	"log/slog"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/gpio"
+	"github.com/ocellus/ocellus/hal/wdt"
+	"golang.org/x/sys/unix"
+)
+
+// openGadgets opens watchdog, lamp and button where the board's data name them. A camera runs without them: what is not
+// there, or belongs to somebody else, is told and left aside. The watchdog is armed by its Start, not here.
+func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
+	if b.Watchdog != "" {
+		if err := unix.Access(b.Watchdog, unix.W_OK); err != nil {
+			log.Warn("watchdog left aside", "path", b.Watchdog, "err", err)
+		} else {
+			d.Watchdog = wdt.New(b.Watchdog)
+		}
+	}
+	if b.LED != nil {
+		if led, err := gpio.OpenLED(*b.LED); err != nil {
+			log.Warn("led left aside", "err", err)
+		} else {
+			d.LED = led
+		}
+	}
+	if b.Button != nil {
+		if button, err := gpio.OpenButton(*b.Button); err != nil {
+			log.Warn("button left aside", "err", err)
+		} else {
+			d.Button = button
+		}
+	}
+}
