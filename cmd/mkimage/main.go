@@ -6,7 +6,7 @@
 //	mkimage squashfs DIR FILE                                                   a file system out of a folder
 //
 // It proves of each slot that every block of its file system, and its kernel and initrd, compress again to the bytes
-// that are in it (ADR 0005), and ends with an error that names those that don't.
+// that are in it (ADR 0007), and ends with an error that names those that don't.
 package main
 
 import (

@@ -145,7 +145,7 @@ func TestCompressorIsTheSameEverywhere(t *testing.T) {
 		}
 	}
 	sum := sha256.Sum256(whole)
-	// A new sum here means that no delta update from an older release applies: ADR 0005.
+	// A new sum here means that no delta update from an older release applies: ADR 0007.
 	if got, want := hex.EncodeToString(sum[:]), golden; got != want {
 		t.Errorf("payload %s, want %s", got, want)
 	}

@@ -75,7 +75,7 @@ func TestBuildIsTheSameEverywhere(t *testing.T) {
 		t.Error("the order of the entries changes the image")
 	}
 	sum := sha256.Sum256(image)
-	// A new sum here means that no delta update from an older release applies: ADR 0005.
+	// A new sum here means that no delta update from an older release applies: ADR 0007.
 	if got, want := hex.EncodeToString(sum[:]), golden; got != want {
 		t.Errorf("image %s, want %s", got, want)
 	}
