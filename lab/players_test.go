@@ -78,7 +78,7 @@ func checkTimes(t *testing.T, times []float64, pictures int, interval float64, l
 	if missing > lost {
 		t.Errorf("%d pictures are missing by their times, the camera lost %d", missing, lost)
 	}
-	if n := len(times) + missing; n < pictures-3 || n > pictures+3 {
+	if n := len(times) + missing; n < pictures-3 || n > pictures+3+lost {
 		t.Errorf("%d pictures and %d missing, want %d", len(times), missing, pictures)
 	}
 }
@@ -169,25 +169,9 @@ func TestGlassToGlass(t *testing.T) {
 	t.Logf("glass to glass by ffmpeg: p50 %.1f ms, p99 %.1f ms", *got.AgeP50, *got.AgeP99)
 }
 
-// withoutQuirk takes out the two lines that ffmpeg's MP4 muxer says about the first picture of every RTSP stream with
-// H.264, gst-rtsp-server's and gortsplib's too: its parser looks for the first timestamp at file offset 0, and a packet
-// from the network has none. They may come once.
-func withoutQuirk(warnings string) string {
-	for _, quirk := range []string{
-		"Timestamps are unset in a packet for stream 0.", "Non-monotonous DTS in output stream 0:0; previous: 0, current: 0;",
-		"Non-monotonic DTS; previous: 0, current: 0;",
-	} {
-		for line := range strings.Lines(warnings) {
-			if strings.Contains(line, quirk) {
-				warnings = strings.Replace(warnings, line, "", 1)
-				break
-			}
-		}
-	}
-	return warnings
-}
-
-// TestCopyForAMinute copies the stream into an MP4 file; ffmpeg must have nothing to say.
+// TestCopyForAMinute copies the stream into an MP4 file; ffmpeg must have nothing to say. Without nobuffer its parser,
+// which looks for the first timestamp at file offset 0, gives the first picture of every RTSP stream none (of
+// gst-rtsp-server's and gortsplib's too), and its muxer complains where that picture is an IDR, as ours is.
 func TestCopyForAMinute(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -196,10 +180,10 @@ func TestCopyForAMinute(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "copy.mp4")
-			r := tool(t, 120*time.Second, "ffmpeg", "-nostdin", "-v", "warning", "-rtsp_transport", transport,
-				"-i", a.url("main"), "-c", "copy", "-t", "60", file)
-			if said := withoutQuirk(r.errs); r.code != 0 || said != "" {
-				t.Errorf("ffmpeg: exit code %d: %s", r.code, said)
+			r := tool(t, 120*time.Second, "ffmpeg", "-nostdin", "-v", "warning", "-fflags", "nobuffer",
+				"-rtsp_transport", transport, "-i", a.url("main"), "-c", "copy", "-frames:v", "1500", file)
+			if r.code != 0 || r.errs != "" {
+				t.Errorf("ffmpeg: exit code %d: %s", r.code, r.errs)
 			}
 			probe := tool(t, 30*time.Second, "ffprobe", "-v", "warning", "-show_entries", "packet=pts_time", "-of", "csv=p=0", file)
 			var times []float64
