@@ -10,7 +10,7 @@
 //
 // Numbers are hexadecimal without a prefix, as U-Boot's setexpr and itest read them. The variables:
 //
-//	st_seq    1 to ffffffff: how often the record was written
+//	st_seq    1 to 7fffffff: how often the record was written. U-Boot compares it as a signed number
 //	st_vars   the names of all variables of the record, itself among them. U-Boot exports by name: it carries on what
 //	          a later release added by reading its names from here
 //	st_slot   a, b: the confirmed slot. Only a confirmation changes it, and no number of tries is spent by it
@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +43,9 @@ const (
 	Stride   = 0x80000 // from one copy to the next
 	Size     = 2 * Stride
 )
+
+// MaxSeq is the highest sequence: a signed number of 32 bit, for U-Boot on such machines. No disk lives to see it.
+const MaxSeq = math.MaxInt32
 
 // ErrDamaged: this is no record, or neither copy is one.
 var ErrDamaged = errors.New("boot record damaged")
@@ -82,7 +86,7 @@ func Parse(b []byte) (Copy, error) {
 		c.Env[name] = value
 	}
 	seq, err := parseHex(c.Env[seqName])
-	if err != nil || seq == 0 {
+	if err != nil || seq == 0 || seq > MaxSeq {
 		return Copy{}, fmt.Errorf("%w: %s is %q", ErrDamaged, seqName, c.Env[seqName])
 	}
 	names := slices.Sorted(strings.FieldsSeq(c.Env[varsName]))
@@ -97,8 +101,8 @@ func Parse(b []byte) (Copy, error) {
 
 // Format writes a copy byte for byte as U-Boot's "env export -c -s 4000" does. It refuses what U-Boot could not carry.
 func Format(c Copy) ([]byte, error) {
-	if c.Seq == 0 {
-		return nil, errors.New("boot record: sequence 0")
+	if c.Seq == 0 || c.Seq > MaxSeq {
+		return nil, fmt.Errorf("boot record: sequence %x, want 1 to %x", c.Seq, MaxSeq)
 	}
 	for _, name := range []string{seqName, varsName} {
 		if _, ok := c.Env[name]; ok {

@@ -49,7 +49,7 @@ func TestGolden(t *testing.T) {
 	}{
 		{"fresh", 1, Record{Confirmed: A}, nil},
 		{"trial", 0x1f, Record{Confirmed: A, Trial: B, Tries: 3, Floor: 0x2a}, nil},
-		{"failed", 0xdeadbeef, Record{Confirmed: B, Failed: A, Why: Tries, Floor: 0xffffffff}, nil},
+		{"failed", 0x7fffffff, Record{Confirmed: B, Failed: A, Why: Tries, Floor: 0xffffffff}, nil},
 		{"newer", 7, Record{Confirmed: A}, Env{"st_colour": "blue", "st_A1": "x.y:z,0/1+2@3-4_5"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestParseRefuses(t *testing.T) {
 		"junk after the end": seal("st_seq=1\x00st_vars=st_seq st_vars\x00\x00junk"),
 		"no sequence":        seal("st_slot=a\x00st_vars=st_slot st_vars\x00"),
 		"sequence 0":         seal("st_seq=0\x00st_vars=st_seq st_vars\x00"),
-		"sequence too big":   seal("st_seq=100000000\x00st_vars=st_seq st_vars\x00"),
+		"sequence too big":   seal("st_seq=80000000\x00st_vars=st_seq st_vars\x00"),
 		"an address":         seal("st_seq=*4000\x00st_vars=st_seq st_vars\x00"),
 		"no list":            seal("st_seq=1\x00"),
 		"list too short":     seal("st_seq=1\x00st_slot=a\x00st_vars=st_seq st_vars\x00"),
@@ -134,6 +134,7 @@ func TestFormatRefuses(t *testing.T) {
 	}
 	for name, c := range map[string]Copy{
 		"sequence 0": {0, Env{"st_slot": "a"}},
+		"high":       {MaxSeq + 1, Env{"st_slot": "a"}},
 		"name":       {1, Env{"slot": "a"}},
 		"odd name":   {1, Env{"st_a=b": "a"}},
 		"empty":      {1, Env{"st_slot": ""}},

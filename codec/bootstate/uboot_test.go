@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,6 @@ import (
 // with a FIT around a kernel that only switches the machine off.
 
 const (
-	ubootBinary = "/usr/lib/u-boot/qemu_arm64/u-boot.bin" // Debian's package u-boot-qemu
 	sector      = 512
 	envLBA      = 0x80
 	slotLBA     = envLBA + Size/sector
@@ -27,23 +27,42 @@ const (
 	diskSectors = slotLBA + 2*slotSectors + 0x40
 )
 
-// machine is what all cases share.
+// architecture is one of the two virtual boards.
+type architecture struct {
+	name     string // U-Boot's word
+	emulator []string
+	uboot    string   // Debian's package u-boot-qemu
+	off      []uint32 // code that calls PSCI SYSTEM_OFF (84000008) by hvc, and then waits
+}
+
+func arm64() architecture {
+	return architecture{"arm64", []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"},
+		"/usr/lib/u-boot/qemu_arm64/u-boot.bin", []uint32{0x52800100, 0x72b08000, 0xd4000002, 0x14000000}}
+}
+
+func armv7() architecture {
+	return architecture{"arm", []string{"qemu-system-arm", "-M", "virt", "-cpu", "cortex-a15"},
+		"/usr/lib/u-boot/qemu_arm/u-boot.bin", []uint32{0xe3000008, 0xe3480400, 0xe1400070, 0xeafffffe}}
+}
+
+// machine is what all cases of an architecture share.
 type machine struct {
+	architecture
 	dir string
 	fit []byte
 }
 
-func newMachine(t *testing.T) machine {
+func newMachine(t *testing.T, a architecture) machine {
 	t.Helper()
-	for _, tool := range []string{"qemu-system-aarch64", "mkimage", "dtc"} {
+	for _, tool := range []string{a.emulator[0], "mkimage", "dtc"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip("no real U-Boot to compare with: ", err)
 		}
 	}
-	if _, err := os.Stat(ubootBinary); err != nil {
+	if _, err := os.Stat(a.uboot); err != nil {
 		t.Skip("no real U-Boot to compare with: ", err)
 	}
-	m := machine{dir: t.TempDir()}
+	m := machine{architecture: a, dir: t.TempDir()}
 	m.writeFIT(t)
 	m.writeScript(t)
 	m.writeFlash(t)
@@ -68,20 +87,24 @@ func (m machine) mkimage(t *testing.T, args ...string) {
 	}
 }
 
-// writeFIT makes a FIT with an arm64 Image (Documentation/arm64/booting.rst) that calls PSCI SYSTEM_OFF.
+// writeFIT makes a FIT whose kernel switches the machine off: an Image (Documentation/arm64/booting.rst), whose first
+// instruction jumps over its header, or bare code for 32 bit.
 func (m *machine) writeFIT(t *testing.T) {
 	t.Helper()
-	image := make([]byte, 4096)
+	image, at := make([]byte, 4096), 0
 	le := binary.LittleEndian
-	le.PutUint32(image[0:], 0x14000010) // b 0x40
-	le.PutUint64(image[16:], 4096)      // image_size
-	copy(image[56:], "ARM\x64")         //
-	for i, code := range []uint32{0x52800100, 0x72b08000, 0xd4000002, 0x14000000} {
-		le.PutUint32(image[64+4*i:], code) // w0 = 0x84000008; hvc #0; b .
+	if m.name == "arm64" {
+		at = 64
+		le.PutUint32(image[0:], 0x14000010) // b 0x40
+		le.PutUint64(image[16:], 4096)      // image_size
+		copy(image[56:], "ARM\x64")
+	}
+	for i, code := range m.off {
+		le.PutUint32(image[at+4*i:], code)
 	}
 	m.file(t, "Image", image)
 	m.file(t, "initrd", bytes.Repeat([]byte("initrd "), 1000))
-	m.file(t, "slot.its", []byte(`/dts-v1/;
+	m.file(t, "slot.its", []byte(strings.ReplaceAll(`/dts-v1/;
 / { description = "slot"; #address-cells = <1>;
 	images {
 		kernel { description = "kernel"; data = /incbin/("Image"); type = "kernel"; arch = "arm64"; os = "linux";
@@ -90,7 +113,7 @@ func (m *machine) writeFIT(t *testing.T) {
 			compression = "none"; hash-1 { algo = "sha256"; }; };
 	};
 	configurations { default = "slot"; slot { kernel = "kernel"; ramdisk = "initrd"; }; };
-};`))
+};`, "arm64", m.name)))
 	m.mkimage(t, "-f", "slot.its", "slot.fit")
 	var err error
 	if m.fit, err = os.ReadFile(m.path("slot.fit")); err != nil {
@@ -110,7 +133,7 @@ func (m machine) writeScript(t *testing.T) {
 		script = append(script, b...)
 	}
 	m.file(t, "boot.cmd", script)
-	m.mkimage(t, "-A", "arm64", "-T", "script", "-C", "none", "-d", "boot.cmd", "boot.scr")
+	m.mkimage(t, "-A", m.name, "-T", "script", "-C", "none", "-d", "boot.cmd", "boot.scr")
 }
 
 // writeFlash makes U-Boot's own environment: it sources the script that the machine's loader put into memory.
@@ -207,12 +230,12 @@ func (m machine) run(t *testing.T, c ubootCase) (string, []byte) {
 	const limit = time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-m", "512", "-nodefaults",
-		"-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio", "-bios", ubootBinary,
+	args := append(slices.Clone(m.emulator[1:]), "-m", "512", "-nodefaults",
+		"-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio", "-bios", m.uboot,
 		"-drive", "if=pflash,unit=1,format=raw,readonly=on,file="+m.path("flash.img"),
 		"-device", "loader,force-raw=on,addr=0x4f000000,file="+m.path("boot.scr"),
 		"-drive", drive, "-device", "virtio-blk-device,drive=d0")
-	out, err := cmd.CombinedOutput()
+	out, err := exec.CommandContext(ctx, m.emulator[0], args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -256,9 +279,21 @@ func (m machine) compare(t *testing.T, c ubootCase) {
 
 func TestUBoot(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
+	m := newMachine(t, arm64())
 	for _, c := range ubootCases(t) {
 		t.Run(c.name, func(t *testing.T) { m.compare(t, c) })
+	}
+}
+
+// TestUBoot32 looks at what numbers of 32 bit could spoil.
+func TestUBoot32(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, armv7())
+	for _, c := range ubootCases(t) {
+		switch c.name {
+		case "confirmed b", "trial", "torn write", "tries used up", "trial of a huge size", "high sequence":
+			t.Run(c.name, func(t *testing.T) { m.compare(t, c) })
+		}
 	}
 }
 
@@ -283,6 +318,7 @@ func ubootCases(t *testing.T) []ubootCase {
 		{"equal sequences", [2][]byte{rec(7, fresh), rec(7, Record{Confirmed: B})}, both, false},
 		{"trial", [2][]byte{rec(0x9, fresh), rec(0xa, trial)}, both, false},
 		{"trial in copy 0", [2][]byte{rec(0x10, trial), rec(0xf, fresh)}, both, false},
+		{"high sequence", [2][]byte{rec(MaxSeq-1, trial), rec(0xfffff, fresh)}, both, false},
 		{"torn write", [2][]byte{rec(8, fresh), torn}, both, false},
 		{"trial beside a torn copy", [2][]byte{torn, rec(8, trial)}, both, false},
 		{"tries used up", [2][]byte{rec(2, used), rec(1, fresh)}, both, false},

@@ -3,7 +3,6 @@ package rawstore
 import (
 	"fmt"
 	"maps"
-	"math"
 	"sync"
 
 	"github.com/ocellus/ocellus/codec/bootstate"
@@ -74,9 +73,6 @@ func (e *BootEnv) Set(changes map[string]string) error {
 	}
 	if damaged == nil && maps.Equal(env, current.Env) {
 		return nil
-	}
-	if current.Seq == math.MaxUint32 {
-		return fmt.Errorf("write boot environment %s: the sequence is at its end", e.name)
 	}
 	data, err := bootstate.Format(bootstate.Copy{Seq: current.Seq + 1, Env: env})
 	if err != nil {
