@@ -12,8 +12,9 @@ import (
 )
 
 // Cuts brings storage into a state by before, then does change again and again on that state, with the power cut after
-// each write and each flush; check sees the storage after each. It returns how many such states there were.
-type Cuts[D any] func(before, change, check func(D) error) (points int, err error)
+// each write and each flush; check sees the storage after each, and whether change had returned before the power went.
+// It returns how many such states there were.
+type Cuts[D any] func(before, change func(D) error, check func(d D, done bool) error) (points int, err error)
 
 // fewest is how many states a change with at least a write and a flush leaves.
 const fewest = 4
@@ -220,8 +221,8 @@ func (l envLaws) powerCut(_ context.Context, _ hal.BootEnv) error {
 			return errors.Join(replace(e, sample(map[string]string{"st_slot": "b"})), replace(e, was))
 		},
 		func(e hal.BootEnv) error { return e.Set(becomes) },
-		func(e hal.BootEnv) error {
-			if err := wantEnv(e, was); err == nil {
+		func(e hal.BootEnv, done bool) error {
+			if err := wantEnv(e, was); err == nil && !done {
 				return nil
 			}
 			return wantEnv(e, becomes)

@@ -279,8 +279,13 @@ func (l slotLaws) powerCut(_ context.Context, _ hal.Slots) error {
 	points, err := l.Cuts(
 		func(s hal.Slots) error { return install(s, was) },
 		func(s hal.Slots) error { return install(s, becomes) },
-		func(s hal.Slots) error {
-			return withOther(s, func(r hal.SlotReader) error { return whole(r, was, becomes) })
+		func(s hal.Slots, done bool) error {
+			return withOther(s, func(r hal.SlotReader) error {
+				if done {
+					return wantBytes(r, becomes)
+				}
+				return whole(r, was, becomes)
+			})
 		})
 	return errors.Join(err, enough(points))
 }

@@ -188,7 +188,7 @@ func (l areaLaws) powerCutInStore(_ context.Context, _ hal.Vault) error {
 				return v.Store(hal.Keys, was)
 			},
 			func(v hal.Vault) error { return v.Store(hal.Keys, becomes) },
-			func(v hal.Vault) error { return wantArea(v, hal.Keys, was, becomes) })
+			func(v hal.Vault, done bool) error { return wantArea(v, hal.Keys, either(done, was, becomes)...) })
 		if err := errors.Join(err, enough(points)); err != nil {
 			return err
 		}
@@ -204,6 +204,14 @@ func (l areaLaws) powerCutInDestroy(_ context.Context, _ hal.Vault) error {
 	points, err := l.Cuts(
 		func(v hal.Vault) error { return v.Store(hal.Keys, was) },
 		func(v hal.Vault) error { return v.Destroy(hal.Keys) },
-		func(v hal.Vault) error { return wantArea(v, hal.Keys, was, nil) })
+		func(v hal.Vault, done bool) error { return wantArea(v, hal.Keys, either(done, was, nil)...) })
 	return errors.Join(err, enough(points))
+}
+
+// either returns what an area may hold after a power cut: once the change is done, what it becomes alone.
+func either(done bool, was, becomes []byte) [][]byte {
+	if done {
+		return [][]byte{becomes}
+	}
+	return [][]byte{was, becomes}
 }

@@ -154,11 +154,13 @@ func (d *Disk) Sync() error {
 // Close implements rawstore.ClosableDisk.
 func (d *Disk) Close() error { return nil }
 
-// Clone returns a disk with power that holds what a reader of d sees.
+// Clone returns a disk with power that holds what a reader of d sees, and loses flushes if d does.
 func (d *Disk) Clone() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return diskOf(d.view)
+	clone := diskOf(d.view)
+	clone.lies = d.lies
+	return clone
 }
 
 func diskOf(content []byte) *Disk {

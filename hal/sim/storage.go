@@ -61,8 +61,8 @@ func slotOffset(s hal.Slot) int64 {
 func (s *Storage) Disk() *Disk { return s.disk }
 
 // PowerCuts does a change on copies of a disk and cuts the power after each of its writes and flushes. It calls check
-// with every disk that such a cut may leave, and returns how many there were.
-func PowerCuts(base *Disk, change, check func(d *Disk) error) (points int, err error) {
+// with every disk that such a cut may leave, and whether change had returned before it, and returns how many there were.
+func PowerCuts(base *Disk, change func(d *Disk) error, check func(d *Disk, done bool) error) (points int, err error) {
 	for steps := 0; ; steps++ {
 		d := base.Clone()
 		d.CutAfter(steps)
@@ -72,7 +72,7 @@ func PowerCuts(base *Disk, change, check func(d *Disk) error) (points int, err e
 		}
 		for left := range d.Survivors() {
 			points++
-			if err := check(left); err != nil {
+			if err := check(left, !d.Cut()); err != nil {
 				return points, fmt.Errorf("cut after %d steps: %w", steps, err)
 			}
 		}
