@@ -1,8 +1,8 @@
 // Package gpio is lamp and button on lines of the kernel's GPIO character device (linux/gpio.h, uAPI v2, Linux 5.10).
 //
 // A chip is named by its label (gpiodetect prints it), since the numbers of /dev/gpiochipN change with the order in
-// which drivers come up. The kernel itself debounces the button and takes the time of each edge; this package has four
-// ioctls of its own instead of a library: see docs/dependencies.md.
+// which drivers come up. The kernel itself debounces the button and takes the time of each edge, so this package needs
+// three requests and no library: it is 20 kB in the armv7 agent, where github.com/warthog618/go-gpiocdev would be 66 kB.
 package gpio
 
 import (
