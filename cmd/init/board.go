@@ -22,7 +22,8 @@ const stopPatience = 3 * time.Second
 // runBoard is the root file system's part. It never returns.
 func runBoard() {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2) // busybox reboot, ctrl-alt-del, halt, poweroff
+	// busybox reboot, ctrl-alt-del, halt, poweroff
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2)
 	try("mount", mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=16m"))
 	try("mount", mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=16m"))
 	try("mount", mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID, "mode=600"))

@@ -27,7 +27,8 @@ service shell console=1 once=1 exec /bin/sh
 		data:    dataDisk{"data", 1000, 1000},
 		lab:     "lab",
 		services: []service{
-			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
+			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29},
+				argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
 			{name: "shell", console: true, once: true, argv: []string{"/bin/sh"}},
 		},
 	}
@@ -39,8 +40,10 @@ service shell console=1 once=1 exec /bin/sh
 func TestParseConfigSaysEveryFault(t *testing.T) {
 	t.Parallel()
 	lines := []string{
-		"modul x", "module", "node video* 0 44", "node video* 0 44 999", "node [ 0 0 600", "node video* -1 0 600", "data data x 0",
-		"service agent exec", "service agent exec agent", "service agent uid=x exec /agent", "service agent rights=1 exec /agent",
+		"modul x", "module", "node video* 0 44", "node video* 0 44 999", "node [ 0 0 600", "node video* -1 0 600",
+		"data data x 0",
+		"service agent exec", "service agent exec agent", "service agent uid=x exec /agent",
+		"service agent rights=1 exec /agent",
 	}
 	c, faults := parseConfig(strings.Join(lines, "\n") + "\nlab lab\n")
 	if len(faults) != len(lines) {

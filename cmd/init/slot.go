@@ -126,7 +126,8 @@ func enter(root string) error {
 	if err := syscall.Chroot("."); err != nil {
 		return fmt.Errorf("chroot: %w", err)
 	}
-	return fmt.Errorf("/sbin/init: %w", syscall.Exec("/sbin/init", []string{"/sbin/init"}, []string{"PATH=/sbin:/bin:/usr/bin"}))
+	const next = "/sbin/init"
+	return fmt.Errorf("%s: %w", next, syscall.Exec(next, []string{next}, []string{"PATH=/sbin:/bin:/usr/bin"}))
 }
 
 // release is what uname -r says.

@@ -54,7 +54,8 @@ func early() []string { return []string{"virtio_mmio", "virtio_blk", "dm-verity"
 // virtModules are those of QEMU's virt machine. The watchdog is i6300esb where the machine was given one, else the
 // kernel's own.
 func virtModules() []string {
-	return []string{"crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog", "vivid n_devs=1 node_types=0x1"}
+	return []string{"crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog",
+		"vivid n_devs=1 node_types=0x1"}
 }
 
 // partitions of a disk that fits the smallest cards. env, persist and keys are raw.

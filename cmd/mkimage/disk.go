@@ -23,7 +23,8 @@ const (
 	flashEnv  = 0x40000
 )
 
-// writeDisk writes slot.img (what updates carry), disk.img (what a board is flashed with) and image.txt (what is in it).
+// writeDisk writes slot.img (what updates carry), disk.img (what a board is flashed with) and image.txt (what is in
+// it).
 func writeDisk(b board, s source, sl slot) error {
 	contents, err := partitionContents(b, s, sl)
 	if err != nil {

@@ -24,8 +24,8 @@ func openKernel(dir, extra string) (*kernelTree, error) {
 	if err != nil || len(releases) != 1 {
 		return nil, fmt.Errorf("kernel %s: %d releases in lib/modules, want one", dir, len(releases))
 	}
-	k := &kernelTree{dir: dir, release: filepath.Base(releases[0]), files: map[string]string{}, needs: map[string][]string{},
-		extra: extra, builtin: map[string]bool{}}
+	k := &kernelTree{dir: dir, release: filepath.Base(releases[0]), files: map[string]string{},
+		needs: map[string][]string{}, extra: extra, builtin: map[string]bool{}}
 	dep, err := os.ReadFile(filepath.Join(releases[0], "modules.dep"))
 	if err != nil {
 		return nil, err

@@ -58,7 +58,8 @@ func fakeParts(t *testing.T, name string) source {
 func pack(t *testing.T, s source) {
 	t.Helper()
 	if err := disk([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
-		"-busybox", s.busybox, "-data", s.data, "-root", s.root, "-version", s.version, "-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
+		"-busybox", s.busybox, "-data", s.data, "-root", s.root, "-version", s.version,
+		"-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,7 +99,8 @@ func TestSlotHoldsItsParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (fit.Slot{Compatible: s.board, Version: "v1", Payload: fit.Settings, Filesystem: squashfs.Settings}); i.Slot != want {
+	want := fit.Slot{Compatible: s.board, Version: "v1", Payload: fit.Settings, Filesystem: squashfs.Settings}
+	if i.Slot != want {
 		t.Errorf("note %+v, want %+v", i.Slot, want)
 	}
 	initrd := expand(t, i.Initrd.Data)
@@ -141,7 +143,8 @@ func judge(t *testing.T, s source, slot []byte) {
 		t.Log("unsquashfs is not here")
 	} else {
 		said, err := exec.CommandContext(t.Context(), tool, "-ll", name).CombinedOutput()
-		for _, want := range []string{"/usr/bin/agent", "/etc/ocellus/update-root.json", "/bin/sh -> busybox", "/kernel/vivid.ko"} {
+		for _, want := range []string{"/usr/bin/agent", "/etc/ocellus/update-root.json", "/bin/sh -> busybox",
+			"/kernel/vivid.ko"} {
 			if err != nil || !strings.Contains(string(said), want) {
 				t.Errorf("unsquashfs lists no %s: %v\n%s", want, err, said)
 			}
@@ -160,7 +163,9 @@ func judge(t *testing.T, s source, slot []byte) {
 	text := string(read(t, s, "image.txt"))
 	_, root, _ := strings.Cut(text, "root hash: ")
 	root, _, _ = strings.Cut(root, "\n")
-	if said, err := exec.CommandContext(t.Context(), tool, "verify", name, name, root, fmt.Sprintf("--hash-offset=%d", offset)).CombinedOutput(); err != nil {
+	said, err := exec.CommandContext(t.Context(), tool, "verify", name, name, root,
+		fmt.Sprintf("--hash-offset=%d", offset)).CombinedOutput()
+	if err != nil {
 		t.Errorf("veritysetup: %v\n%s", err, said)
 	}
 }
@@ -171,7 +176,8 @@ func TestDiskHoldsItsPartitions(t *testing.T) {
 	pack(t, s)
 	image, slot := read(t, s, "disk.img"), read(t, s, "slot.img")
 	at := func(m int) []byte { return image[m*mib:] }
-	current, _, err := bootstate.Current([2][]byte{at(5)[:bootstate.CopySize], at(5)[bootstate.Stride:][:bootstate.CopySize]})
+	env := at(5)
+	current, _, err := bootstate.Current([2][]byte{env[:bootstate.CopySize], env[bootstate.Stride:][:bootstate.CopySize]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +191,8 @@ func TestDiskHoldsItsPartitions(t *testing.T) {
 		t.Error("no data")
 	}
 	if tool, err := exec.LookPath("mtype"); err == nil {
-		said, err := exec.CommandContext(t.Context(), tool, "-i", filepath.Join(s.out, "disk.img")+"@@1M", "::boot.scr").CombinedOutput()
+		where := filepath.Join(s.out, "disk.img") + "@@1M"
+		said, err := exec.CommandContext(t.Context(), tool, "-i", where, "::boot.scr").CombinedOutput()
 		if err != nil || !bytes.HasSuffix(said, []byte("echo qemu-virt.cmd\necho boot.cmd\n")) {
 			t.Errorf("boot.scr: %v, %q", err, said)
 		}
@@ -199,7 +206,8 @@ func TestRefuses(t *testing.T) {
 		"no command":    {},
 		"unknown board": {"disk", "-board", "x"},
 		"no version":    {"disk", "-board", s.board},
-		"no kernel":     {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(), "-kernel", t.TempDir()},
+		"no kernel": {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(),
+			"-kernel", t.TempDir()},
 	} {
 		if err := run(args); err == nil {
 			t.Errorf("%s is taken", name)

@@ -14,10 +14,11 @@ import (
 )
 
 // applets of busybox that have a name of their own on the board.
-const applets = `sh ash awk basename cat chmod chown cp cut date dd df dmesg du echo env false find free grep head
-	hexdump hostname id ifconfig insmod ip kill killall ln ls lsmod md5sum mkdir mknod modprobe mount mv nc netstat nslookup
-	ping pidof printf ps pwd readlink reboot poweroff rm rmdir rmmod route sed seq sha256sum sleep sort stat strings stty
-	sync tail tar tee test time timeout top touch tr true tty udhcpc umount uname uniq uptime vi wc wget which xargs`
+const applets = `sh ash awk basename cat chmod chown cp cut date dd df dirname dmesg du echo env false find free grep head
+	hexdump hostname id ifconfig insmod ip kill killall ln ls lsmod md5sum mkdir mknod modprobe mount mv nc netstat
+	nslookup pidof ping poweroff printf ps pwd readlink reboot rm rmdir rmmod route sed seq sha256sum sleep sort stat
+	strings stty sync tail tar tee test time timeout top touch tr true tty udhcpc umount uname uniq uptime vi wc wget
+	which xargs`
 
 // dhcp is what udhcpc runs when it learns an address.
 const dhcp = `#!/bin/sh
@@ -91,7 +92,8 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 		t.link("bin/"+a, "busybox")
 	}
 	t.add(squashfs.Entry{Path: "usr/lib/ocellus/dhcp", Mode: 0o755, Data: []byte(dhcp)})
-	t.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n"+fmt.Sprintf("ocellus:x:%d:%d:agent:/data/agent:/bin/false\n", uid, uid))
+	t.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n"+
+		fmt.Sprintf("ocellus:x:%d:%d:agent:/data/agent:/bin/false\n", uid, uid))
 	t.text("etc/group", fmt.Sprintf("root:x:0:\nvideo:x:%d:ocellus\nocellus:x:%d:\n", video, uid))
 	t.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
 	t.text("etc/os-release", fmt.Sprintf("ID=ocellus\nNAME=Ocellus\nVERSION_ID=%s\nVARIANT_ID=%s\n", s.version, s.board))

@@ -23,7 +23,6 @@ type slot struct {
 	image []byte
 	parts []weight
 	root  verity.Hash
-	salt  []byte
 	proof string
 }
 
@@ -61,7 +60,8 @@ func buildSlot(b board, s source) (slot, error) {
 	if err != nil {
 		return slot{}, err
 	}
-	out := slot{root: root, salt: salt[:], parts: append(sizes, weight{"root file system", len(filesystem)}, weight{"verity tree", len(behind)})}
+	out := slot{root: root}
+	out.parts = append(sizes, weight{"root file system", len(filesystem)}, weight{"verity tree", len(behind)})
 	out.image = append(head, make([]byte, padded-int64(len(head)))...)
 	out.image = append(append(out.image, filesystem...), behind...)
 	if len(out.image) > maxSlot {

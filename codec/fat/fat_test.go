@@ -32,7 +32,8 @@ func TestMtoolsAndFsckAgree(t *testing.T) {
 	if tool, err := exec.LookPath("mtype"); err == nil {
 		judges++
 		for file, want := range map[string]string{"boot.scr": "script", "empty": "", "uboot.bin": string(big)} {
-			if got, err := exec.CommandContext(t.Context(), tool, "-i", name, "::"+file).CombinedOutput(); err != nil || string(got) != want {
+			got, err := exec.CommandContext(t.Context(), tool, "-i", name, "::"+file).CombinedOutput()
+			if err != nil || string(got) != want {
 				t.Errorf("%s: %d bytes, %v, want %d", file, len(got), err, len(want))
 			}
 		}

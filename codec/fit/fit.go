@@ -88,7 +88,9 @@ type namedPart struct {
 }
 
 func (i *Image) parts() []namedPart {
-	return []namedPart{{"kernel", "kernel", &i.Kernel}, {"ramdisk", "ramdisk", &i.Initrd}, {"fdt", "flat_dt", &i.DeviceTree}}
+	return []namedPart{
+		{"kernel", "kernel", &i.Kernel}, {"ramdisk", "ramdisk", &i.Initrd}, {"fdt", "flat_dt", &i.DeviceTree},
+	}
 }
 
 func (i *Image) put(n *node, kind string, p *Part) {

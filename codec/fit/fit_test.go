@@ -64,7 +64,8 @@ func TestParseReadsWhatBuildWrote(t *testing.T) {
 		t.Errorf("got %+v", got.Slot)
 	}
 	for _, p := range []struct{ got, want Part }{{got.Kernel, want.Kernel}, {got.Initrd, want.Initrd}} {
-		if !bytes.Equal(p.got.Data, p.want.Data) || p.got.Compression != p.want.Compression || p.got.Load != p.want.Load || p.got.Entry != p.want.Entry {
+		if !bytes.Equal(p.got.Data, p.want.Data) || p.got.Compression != p.want.Compression ||
+			p.got.Load != p.want.Load || p.got.Entry != p.want.Entry {
 			t.Errorf("part of %d bytes, %s at %x, want %d, %s, %x", len(p.got.Data), p.got.Compression, p.got.Load,
 				len(p.want.Data), p.want.Compression, p.want.Load)
 		}
@@ -104,13 +105,15 @@ func TestDumpimage(t *testing.T) {
 	}
 	said, err := exec.CommandContext(t.Context(), tool, "-l", name).CombinedOutput()
 	sum := sha256.Sum256(want.Kernel.Data)
-	if err != nil || !strings.Contains(string(said), "Default Configuration: 'slot'") || !strings.Contains(string(said), hex.EncodeToString(sum[:])) ||
+	if err != nil || !strings.Contains(string(said), "Default Configuration: 'slot'") ||
+		!strings.Contains(string(said), hex.EncodeToString(sum[:])) ||
 		!strings.Contains(string(said), "gzip compressed") || !strings.Contains(string(said), "AArch64") {
 		t.Errorf("dumpimage -l: %v\n%s", err, said)
 	}
 	for position, data := range map[string][]byte{"0": want.Kernel.Data, "1": want.Initrd.Data} {
 		out := filepath.Join(dir, position)
-		if said, err := exec.CommandContext(t.Context(), tool, "-T", "flat_dt", "-p", position, "-o", out, name).CombinedOutput(); err != nil {
+		extract := exec.CommandContext(t.Context(), tool, "-T", "flat_dt", "-p", position, "-o", out, name)
+		if said, err := extract.CombinedOutput(); err != nil {
 			t.Fatalf("dumpimage: %v\n%s", err, said)
 		}
 		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, data) {

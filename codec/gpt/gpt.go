@@ -37,7 +37,8 @@ type Partition struct {
 	Boot        bool // the one with the boot script: an EFI system partition that legacy loaders look into first
 }
 
-// Build returns what stands at the start and at the end of a disk of this size. The disk's identifier follows from its name.
+// Build returns what stands at the start and at the end of a disk of this size. The disk's identifier follows from
+// its name.
 func Build(name string, size int64, partitions []Partition) (head, tail []byte, err error) {
 	if err := check(size, partitions); err != nil {
 		return nil, nil, fmt.Errorf("gpt: %w", err)
@@ -73,7 +74,8 @@ func check(size int64, partitions []Partition) error {
 	}
 	end := int64(Reserve)
 	for _, p := range partitions {
-		if p.Start < end || p.Start%Sector != 0 || p.Size <= 0 || p.Size%Sector != 0 || len(utf16.Encode([]rune(p.Name))) > 36 {
+		if p.Start < end || p.Start%Sector != 0 || p.Size <= 0 || p.Size%Sector != 0 ||
+			len(utf16.Encode([]rune(p.Name))) > 36 {
 			return fmt.Errorf("partition %q does not fit", p.Name)
 		}
 		end = p.Start + p.Size

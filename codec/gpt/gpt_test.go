@@ -18,7 +18,8 @@ func TestSgdiskAcceptsTheTable(t *testing.T) {
 	}
 	const size = 8 << 20
 	head, tail, err := Build("test", size, []Partition{
-		{"boot", 1 << 20, 2 << 20, true}, {"env", 3 << 20, 1 << 20, false}, {"data", 4 << 20, size - 4<<20 - Reserve + Sector, false}})
+		{"boot", 1 << 20, 2 << 20, true}, {"env", 3 << 20, 1 << 20, false},
+		{"data", 4 << 20, size - 4<<20 - Reserve + Sector, false}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,8 @@ func Open(r io.ReaderAt) (*Image, error) {
 	case s.Magic != magic:
 		return nil, fmt.Errorf("%w: no superblock", ErrImage)
 	case s.Major != 4 || s.Minor != 0 || s.Compressor != compressorZstd:
-		return nil, fmt.Errorf("%w: version %d.%d with compressor %d, want 4.0 with zstd", ErrImage, s.Major, s.Minor, s.Compressor)
+		return nil, fmt.Errorf("%w: version %d.%d with compressor %d, want 4.0 with zstd",
+			ErrImage, s.Major, s.Minor, s.Compressor)
 	case !validBlockSize(int(s.BlockSize)):
 		return nil, fmt.Errorf("%w: block size %d", ErrImage, s.BlockSize)
 	case s.Flags&flagRawInodes == 0:

@@ -8,7 +8,8 @@ import (
 )
 
 // Settings names the compressor exactly: module, version, level and options. An image carries it beside the file
-// system. A codec whose Settings differ makes no promise about the image's bytes, so whoever recompresses compares first.
+// system. A codec whose Settings differ makes no promise about the image's bytes, so whoever recompresses compares
+// first.
 const Settings = "klauspost/compress v1.18.5 zstd, level default, single segment, no checksum"
 
 // Codec compresses and expands single blocks. The same block gives the same bytes whatever was compressed before it, on

@@ -1,5 +1,5 @@
-// Package verity makes the hash tree that the kernel's dm-verity checks a read-only file system with, block by block, as
-// it is read: superblock and tree in format 1 (Documentation/admin-guide/device-mapper/verity.rst; the superblock is
+// Package verity makes the hash tree that the kernel's dm-verity checks a read-only file system with, block by block,
+// as it is read: superblock and tree in format 1 (Documentation/admin-guide/device-mapper/verity.rst; the superblock is
 // cryptsetup's), SHA-256, blocks of 4 KiB.
 //
 // Behind the data lies one block with the superblock, then the tree, its root level first. The root hash stands
@@ -171,7 +171,8 @@ func ParseSuperblock(b []byte) (Superblock, error) {
 	}
 	algorithm, _, _ := bytes.Cut(d.Algorithm[:], []byte{0})
 	if string(d.Signature[:]) != "verity\x00\x00" || d.Version != 1 || d.HashType != 1 || string(algorithm) != "sha256" ||
-		d.DataBlock != BlockSize || d.HashBlock != BlockSize || d.SaltSize > maxSalt || d.DataBlocks == 0 || d.DataBlocks > maxBlocks {
+		d.DataBlock != BlockSize || d.HashBlock != BlockSize || d.SaltSize > maxSalt ||
+		d.DataBlocks == 0 || d.DataBlocks > maxBlocks {
 		return Superblock{}, ErrSuperblock
 	}
 	return Superblock{DataBlocks: d.DataBlocks, Salt: bytes.Clone(d.Salt[:d.SaltSize])}, nil
