@@ -102,10 +102,11 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 	disarm := func() error { return nil }
 	if devices.Watchdog != nil {
 		stop, err := a.supervisor.WithWatchdog(devices.Watchdog, 30*time.Second)
-		if err != nil {
-			return err
+		if err != nil { // a camera without its watchdog is better than none
+			log.Error("watchdog not armed: a hang will not restart the board", "err", err)
+		} else {
+			disarm = stop
 		}
-		disarm = stop
 	}
 	tell := func(state string) {
 		if err := systemd.Send(state); err != nil {

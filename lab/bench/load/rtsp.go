@@ -113,20 +113,37 @@ func (s *session) play(udp bool) error {
 	if err != nil {
 		return err
 	}
-	transport := "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
-	if udp {
-		port, err := s.bindPair()
-		if err != nil {
-			return err
-		}
-		transport = fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d", port, port+1)
+	setup, err := s.setUp(describe, udp)
+	for try := 1; err != nil && udp && try < setUpTries; try++ {
+		setup, err = s.setUp(describe, udp)
 	}
-	setup, err := s.do("SETUP", s.control(describe), transport)
 	if err != nil {
 		return err
 	}
 	s.id, _, _ = strings.Cut(setup.header["session"], ";")
 	return s.send("PLAY", s.base, "Range: npt=0-")
+}
+
+// setUpTries is how often a port pair is tried: gortsplib refuses one that an earlier session of its still holds.
+const setUpTries = 5
+
+// setUp asks for the transport, over UDP with a new pair of ports.
+func (s *session) setUp(describe response, udp bool) (response, error) {
+	transport := "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+	if udp {
+		for _, fd := range []*int{&s.udpRTP, &s.udpRTCP} {
+			if *fd >= 0 {
+				unix.Close(*fd)
+				*fd = -1
+			}
+		}
+		port, err := s.bindPair()
+		if err != nil {
+			return response{}, err
+		}
+		transport = fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d", port, port+1)
+	}
+	return s.do("SETUP", s.control(describe), transport)
 }
 
 // control finds the URL of the first video media (RFC 2326 C.1.1).
