@@ -1,6 +1,6 @@
 # A menu: each verb is a script in scripts/, the same by hand and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help run build check test cross size image board smoke bench fuzz setup setup-test board-lock clean
+.PHONY: help run build check test lab cross size image board smoke bench fuzz setup setup-test board-lock clean
 
 help: ## this list
 	@echo "make VERB, one of:"
@@ -17,6 +17,9 @@ check: ## the two-minute loop: format, vet, layers, unit tests with -race, 32-bi
 
 test: ## everything that CI runs
 	@scripts/test
+
+lab: ## what go test ./lab runs: programs, images, the lab's hand (ARCH=arm64|armv7 narrows)
+	@scripts/lab $(ARCH)
 
 cross: ## static stripped agents for armv7, arm64, amd64 into dist/
 	@scripts/cross

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/internal/statefile"
@@ -177,7 +179,32 @@ func loadConfig(flag, state string, defaults Config) (Config, []string, error) {
 	if err != nil {
 		return defaults, nil, err
 	}
+	if !isText(raw) {
+		return defaults, nil, fmt.Errorf("configuration %s: %w: it is no text", path, statefile.ErrCorrupt)
+	}
 	return decodeConfig(path, raw, defaults)
+}
+
+// isText tells what a person or a program wrote from what a damaged disk made of it.
+func isText(raw []byte) bool {
+	return utf8.Valid(raw) && !bytes.ContainsFunc(raw, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
+}
+
+// setAsideDamaged moves a configuration that the disk has damaged out of the way and says so: a camera with defaults is
+// better than none. A file that was named with --config is its owner's business.
+func setAsideDamaged(flag, state string) (warning string) {
+	if flag != "" {
+		return ""
+	}
+	_, _, err := loadConfig("", state, defaultConfig(board.Board{}))
+	if !errors.Is(err, statefile.ErrCorrupt) {
+		return ""
+	}
+	aside, asideErr := statefile.SetAside(configPath("", state))
+	if asideErr != nil {
+		return fmt.Sprintf("%v; it can't be set aside: %v", err, asideErr)
+	}
+	return fmt.Sprintf("%v: set aside as %s, the defaults hold", err, aside)
 }
 
 // choose finds the board: the flag's word, then the configuration's, then what the machine says. The configuration is

@@ -99,6 +99,38 @@ status: {address: "127.0.0.1:1"}
 	}
 }
 
+// TestDamagedConfig: what a damaged disk made of a configuration is set aside, what a person wrote is not.
+func TestDamagedConfig(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		raw     string
+		damaged bool
+	}{
+		"whole": {"schema: 1\nlog: DEBUG\n", false}, "fault of a person": {"shcema: 1\n", false},
+		"zeros": {string(make([]byte, 512)), true}, "other data": {"schema: 1\n\xd8\x00\x01rtsp", true},
+	} {
+		state := t.TempDir()
+		path := filepath.Join(state, "config.yaml")
+		if err := os.WriteFile(path, []byte(c.raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if w := setAsideDamaged(path, state); w != "" {
+			t.Errorf("%s: a file that was named is set aside: %s", name, w)
+		}
+		warning := setAsideDamaged("", state)
+		if (warning != "") != c.damaged {
+			t.Errorf("%s: got %q", name, warning)
+		}
+		kept := path
+		if c.damaged {
+			kept += ".corrupt"
+		}
+		if raw, err := os.ReadFile(kept); err != nil || string(raw) != c.raw {
+			t.Errorf("%s: %s: got %q, %v", name, kept, raw, err)
+		}
+	}
+}
+
 // TestEveryKeyDocumented: each key has a row in docs/configuration.md, and each row a key.
 func TestEveryKeyDocumented(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -56,11 +57,15 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	defer unlock()
+	damaged := setAsideDamaged(o.config, o.state)
 	b, config, warnings, err := choose(w.root, o.board, o.config, o.state)
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: config.Log}))
+	if damaged != "" {
+		log.Error("configuration damaged", "text", damaged)
+	}
 	for _, line := range warnings {
 		log.Warn("configuration", "text", line)
 	}
@@ -76,13 +81,11 @@ func run(ctx context.Context, w world, o runOptions) error {
 	a.supervisor = supervise.New(log, supervise.Options{})
 	defer removePorts(o.state)
 	listening, err := a.build(o.state, config, devices, log)
-	if err == nil {
-		err = a.announce(w, o.state, listening)
-	}
 	if err != nil {
 		a.abandon()
 		return err
 	}
+	a.announce(w, o.state, listening, log)
 	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
 		"start_us", time.Since(began).Microseconds())
 	return a.live(ctx, w, devices, log)
@@ -124,14 +127,13 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 	return disarm()
 }
 
-// announce shows a person where to look, and a program where the ports are.
-func (a *agent) announce(w world, state string, p ports) error {
-	if err := writePorts(state, p); err != nil {
-		return err
-	}
-	password, err := firstPassword(a.gate, state, a.board.Simulated)
-	if err != nil {
-		return err
+// announce shows a person where to look, and a program where the ports are. A state directory that takes no writes (a
+// full disk) is no reason not to stream to those who may watch already.
+func (a *agent) announce(w world, state string, p ports, log *slog.Logger) {
+	err := writePorts(state, p)
+	password, passwordErr := firstPassword(a.gate, state, a.board.Simulated)
+	if err := errors.Join(err, passwordErr); err != nil {
+		log.Error("state directory takes no writes, nothing new is kept", "err", err)
 	}
 	fmt.Fprintf(w.out, "ocellus %s on board %s (%s)\n", release, a.board.Name, a.board.Title)
 	for _, place := range a.places {
@@ -148,7 +150,6 @@ func (a *agent) announce(w world, state string, p ports) error {
 	case !a.board.Simulated:
 		fmt.Fprintln(w.out, "the password is shown this once")
 	}
-	return nil
 }
 
 // placesOf spells where the streams are for a client, given what the server listens on.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -91,26 +90,6 @@ func withLab(c config) config {
 	c.services = append(c.services, l.services...)
 	tell("the lab's disk brings %d modules and %d services", len(l.modules), len(l.services))
 	return c
-}
-
-// mountData gives the agent its place. Where the disk can't be mounted it gets one in memory, so that the camera lives.
-func mountData(d dataDisk) error {
-	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME
-	node, err := waitForPartition(d.partition, diskPatience)
-	if err == nil {
-		err = mount(node, "/data", "ext4", flags, "errors=remount-ro")
-	}
-	if err != nil {
-		tell("data: %v: what is written now is gone after a reset", err)
-		err = mount("tmpfs", "/data", "tmpfs", flags, "mode=755,size=16m")
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir("/data/agent", 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return os.Chown("/data/agent", d.uid, d.gid)
 }
 
 // raise brings a network interface up.

@@ -20,7 +20,8 @@ func giveNodes(rules []nodeRule) {
 		tell("device nodes that come later stay root's: %v", err)
 	}
 	events, _ := filepath.Glob("/sys/class/*/*/uevent")
-	for _, event := range events {
+	onBus, _ := filepath.Glob("/sys/bus/*/devices/*/uevent") // GPIO chips are in no class
+	for _, event := range append(events, onBus...) {
 		b, _ := os.ReadFile(event)
 		giveNode(rules, eventWords(strings.Split(string(b), "\n")))
 	}

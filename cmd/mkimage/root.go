@@ -81,10 +81,14 @@ func (t *tree) file(name, from string, mode fs.FileMode) error {
 func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 	t := newTree()
 	t.dir("data", "dev", "lab", "mnt", "proc", "run", "sys", "tmp")
-	for _, f := range []struct{ name, from string }{
-		{"sbin/init", s.init}, {"bin/busybox", s.busybox}, {"usr/bin/agent", s.agent},
+	for _, f := range []struct {
+		name, from string
+		mode       fs.FileMode
+	}{
+		{"sbin/init", s.init, 0o755}, {"usr/bin/agent", s.agent, 0o755},
+		{"bin/busybox", s.busybox, 0o750}, // root's alone: the agent has no shell
 	} {
-		if err := t.file(f.name, f.from, 0o755); err != nil {
+		if err := t.file(f.name, f.from, f.mode); err != nil {
 			return nil, err
 		}
 	}

@@ -55,6 +55,10 @@ func floors() []row {
 		{"cmd/mkimage", []string{"codec/..."}, "it packs: formats alone"},
 		{"cmd/init", []string{"codec/fit", "codec/verity"}, "the first process: how a slot is laid out, nothing else"},
 		{"lab/bench/...", []string{"lab/bench/..."}, "the programs of one benchmark share its clip"},
+		{"lab/hand/wire", nil, "what the lab and its hand in a board say to one another"},
+		{"lab/hand", []string{"hal", "hal/ubootenv", "hal/blockslot", "hal/vault", "codec/bootstate"},
+			"the lab's hand in the board works with the board's own drivers"},
+		{"lab/virt", []string{"lab/hand/wire"}, "it runs the built image"},
 		{"lab/...", nil, "it runs the built binaries"},
 	}
 }
@@ -132,9 +136,9 @@ func verdict(dir, imported string, inTest bool) string {
 	return "no row for this room in internal/layers"
 }
 
-// driverRule keeps drivers apart from one another and from everybody but board and cmd/agent's own tests.
+// driverRule keeps drivers apart from one another and from everybody but board, and the lab's hand in one.
 func driverRule(dir, what string, ours bool) string {
-	if ours && matches("hal/*/...", what) && dir != "board" {
+	if ours && matches("hal/*/...", what) && dir != "board" && dir != "lab/hand" {
 		return "only board imports a driver"
 	}
 	return ""
@@ -221,6 +225,10 @@ func TestVerdict(t *testing.T) {
 		{"cmd/camctl", module + "stream/rtp", false, true},
 		{"cmd/camctl", module + "stream/rtsp", false, false},
 		{"lab", module + "codec/h264", true, false},
+		{"lab", module + "lab/virt", true, true},
+		{"lab/virt", module + "hal/vault", false, false},
+		{"lab/hand", module + "hal/vault", false, true},
+		{"lab/hand", module + "hal/v4l2", false, false},
 		{"access", "golang.org/x/crypto/argon2", false, false},
 		{"util", module + "hal", false, false},
 	} {

@@ -115,6 +115,7 @@ func SetAside(path string) (string, error) {
 // disk is what a write asks of the file system; the crash test stands in for it and cuts the power between any two.
 type disk interface {
 	Create(path string, mode fs.FileMode) (file, error)
+	Remove(path string)
 	Rename(from, to string) error
 	SyncDir(dir string) error
 }
@@ -130,6 +131,7 @@ func write(d disk, path string, content []byte, mode fs.FileMode) error {
 	}
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	if err := fill(d, temp, content, mode); err != nil {
+		d.Remove(temp) // a full disk needs the room
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := d.Rename(temp, path); err != nil {
@@ -162,6 +164,8 @@ func (osDisk) Create(path string, mode fs.FileMode) (file, error) {
 	}
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 }
+
+func (osDisk) Remove(path string) { _ = os.Remove(path) }
 
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -131,6 +132,37 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
+// fullDisk has no room for a file's content.
+type fullDisk struct{ osDisk }
+
+type fullFile struct{ file }
+
+func (fullDisk) Create(path string, mode fs.FileMode) (file, error) {
+	f, err := osDisk{}.Create(path, mode)
+	return fullFile{f}, err
+}
+
+func (fullFile) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestFullDisk: what was there stays, and nothing is left that takes room.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s.json")
+	if err := write(osDisk{}, path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(fullDisk{}, path, []byte("new"), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v, want %v", err, syscall.ENOSPC)
+	}
+	if raw, err := os.ReadFile(path); err != nil || string(raw) != "old" {
+		t.Errorf("got %q, %v", raw, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 type inode struct{ data, flushed []byte }
 
 // cuttable is a file system with a write cache: it forgets what was not flushed.
@@ -156,6 +188,12 @@ func (d *cuttable) Create(path string, _ fs.FileMode) (file, error) {
 	n := &inode{}
 	d.names[path] = n
 	return &cutFile{d, n}, nil
+}
+
+func (d *cuttable) Remove(path string) {
+	if d.step() == nil {
+		delete(d.names, path)
+	}
 }
 
 func (d *cuttable) Rename(from, to string) error {

@@ -110,6 +110,14 @@ machine() {
 	emulator+=(-m 512 -nodefaults -display none)
 }
 
+# image_up_to_date IMAGE: nothing that goes into the image in this folder is newer than it.
+image_up_to_date() {
+	local files
+	[[ -f $1/disk.img ]] || return
+	mapfile -t files < <(git ls-files -co --exclude-standard -- '*.go' '*.c' '*.h' go.mod scripts board/boot ':!lab/*' ':!*_test.go')
+	[[ -z $(find "${files[@]}" -newer "$1/disk.img" -print -quit 2>/dev/null) ]]
+}
+
 # emulator ARCH sets emulator to the machine that is given kernel and initrd by hand and is used once.
 emulator() {
 	machine "$1"

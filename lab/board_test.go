@@ -1,0 +1,280 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/lab/virt"
+)
+
+// eachArch runs a test once for each virtual board that is asked for. Not in parallel: a board wants a small machine for
+// itself.
+func eachArch(t *testing.T, test func(t *testing.T, arch string)) {
+	t.Helper()
+	for _, arch := range virt.Arches(t) {
+		t.Run(arch, func(t *testing.T) { test(t, arch) })
+	}
+}
+
+// playLimit is from the hand's first word to a picture, on a busy machine.
+const playLimit = time.Minute
+
+// plays waits until the board's main stream plays here whole.
+func plays(t *testing.T, b *virt.Board) summary {
+	t.Helper()
+	var s summary
+	until(t, playLimit, "the board streams", func() bool {
+		var r ran
+		s, r = watch(t, 2*time.Second, b.URL("main"))
+		return r.code == 0 && s.whole()
+	})
+	return s
+}
+
+// answers waits until the agent in the board says that it is well, and the board has its address.
+func answers(t *testing.T, b *virt.Board) {
+	t.Helper()
+	until(t, playLimit, "the agent answers", func() bool {
+		r := b.Run("/bin/busybox", "sh", "-c", "ip addr show eth0 | grep -q 'inet ' && wget -qO- http://127.0.0.1:9554/healthz")
+		return r.Code == 0
+	})
+}
+
+// agentPID is the agent's process in the board.
+func agentPID(b *virt.Board) string { return strings.TrimSpace(b.Sh("pidof agent")) }
+
+// TestBoard boots each board, looks at its stream as a person would, and then at how the agent lives in it.
+func TestBoard(t *testing.T) {
+	need(t, "ffprobe")
+	eachArch(t, func(t *testing.T, arch string) {
+		b := virt.Boot(t, virt.Options{Arch: arch})
+		answers(t, b)
+		b.Test("times", func(t *testing.T) { boardTimes(t, b, arch) })
+		b.Test("hand", func(t *testing.T) { boardHand(t, b) })
+		b.Test("decodes", func(t *testing.T) { boardDecodes(t, b) })
+		b.Test("privileges", func(t *testing.T) { boardPrivileges(t, b) })
+		b.Test("reach", func(t *testing.T) { boardReach(t, b) })
+		b.Test("ports", func(t *testing.T) { boardPorts(t, b) })
+		b.Test("memory", func(t *testing.T) { boardMemory(t, b) })
+	})
+}
+
+// boardTimes prints; a machine that is busy with something else says nothing about the board.
+func boardTimes(t *testing.T, b *virt.Board, arch string) {
+	limit := map[string]time.Duration{"arm64": 6 * time.Second, "armv7": 10 * time.Second}[arch]
+	begin := b.On()
+	s, r := watch(t, time.Second, b.URL("main"))
+	if r.code != 0 || s.FirstPacket == nil {
+		t.Fatalf("camctl: exit code %d: %s", r.code, r.errs)
+	}
+	first := begin + time.Duration(*s.FirstPacket*float64(time.Millisecond))
+	space, ok := b.Since(`init: .* user space is up`)
+	serving, ok2 := b.Since(`msg=serving`)
+	if !ok || !ok2 {
+		t.Fatal("the console does not tell")
+	}
+	t.Logf("%s, from power-on: user space %.1f s (limit %v), agent serves %.1f s, first RTP packet %.1f s (limit %v)", arch,
+		space.Seconds(), limit, serving.Seconds(), first.Seconds(), limit+3*time.Second)
+}
+
+// boardHand shows that the lab's hand does what the other tests lean on.
+func boardHand(t *testing.T, b *virt.Board) {
+	for _, size := range []int{0, 1, 600_000} {
+		want := []byte(strings.Repeat("0123456789", size/10+1)[:size])
+		b.Put("/tmp/file", want, 0o640)
+		if got := b.Get("/tmp/file"); string(got) != string(want) {
+			t.Errorf("%d bytes come back as %d", len(want), len(got))
+		}
+	}
+	if got := b.Sh("stat -c %a /tmp/file; rm /tmp/file; uname -r"); !strings.HasPrefix(got, "640\n6.") {
+		t.Errorf("got %q", got)
+	}
+	if r := b.Run("/bin/busybox", "sh", "-c", "echo out; echo errs >&2; exit 3"); r != (virt.Ran{Out: "out\n", Errs: "errs\n", Code: 3}) {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// boardDecodes lets ffprobe decode what the board streams.
+func boardDecodes(t *testing.T, b *virt.Board) {
+	r := tool(t, playLimit, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-select_streams", "v:0",
+		"-read_intervals", "%+#30", "-show_entries", "frame=width,height", "-of", "csv=p=0", b.URL("main"))
+	pictures := strings.Fields(r.out)
+	if r.code != 0 || len(pictures) < 30 || slices.ContainsFunc(pictures, func(p string) bool { return p != "640,360" }) {
+		t.Errorf("ffprobe: exit code %d, %d pictures: %s%s", r.code, len(pictures), r.out, r.errs)
+	}
+}
+
+// boardPrivileges: the agent has none.
+func boardPrivileges(t *testing.T, b *virt.Board) {
+	status := map[string]string{}
+	for line := range strings.Lines(string(b.Get("/proc/" + agentPID(b) + "/status"))) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.Join(strings.Fields(value), " ")
+	}
+	const none = "0000000000000000"
+	for name, want := range map[string]string{
+		"Uid": "1000 1000 1000 1000", "Gid": "1000 1000 1000 1000", "Groups": "44", "NoNewPrivs": "1",
+		"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
+	} {
+		if got, ok := status[name]; !ok || got != want {
+			t.Errorf("the agent's %s: got %q, want %q", name, got, want)
+		}
+	}
+	if r := b.RunAs(virt.Agent(), "/bin/sh", "-c", "true"); r.Code != 126 {
+		t.Errorf("the agent's user has a shell: exit code %d, want 126 (permission denied)", r.Code)
+	}
+	if got := b.Sh("grep ^ocellus: /etc/passwd"); !strings.HasSuffix(got, ":/bin/false\n") {
+		t.Errorf("the agent's user logs in: %s", got)
+	}
+}
+
+// boardReach: whatever the agent's user can open and write is in this list.
+func boardReach(t *testing.T, b *virt.Board) {
+	var mounts []string
+	for line := range strings.Lines(string(b.Get("/proc/mounts"))) {
+		f := strings.Fields(line)
+		mode, _, _ := strings.Cut(f[3], ",")
+		mounts = append(mounts, f[1]+" "+f[2]+" "+mode)
+	}
+	slices.Sort(mounts)
+	same(t, "mounted", mounts, []string{
+		"/ squashfs ro", "/data ext4 rw", "/dev devtmpfs rw", "/dev/pts devpts rw", "/lab squashfs ro", "/proc proc rw",
+		"/run tmpfs rw", "/sys sysfs rw", "/tmp tmpfs rw",
+	})
+	r := b.RunAs(virt.Agent(), "/lab/hand", "reach")
+	if r.Code != 0 {
+		t.Fatalf("hand reach: %s", r.Errs)
+	}
+	names := strings.NewReplacer(partitionNames(b)...)
+	var got []string
+	for line := range strings.Lines(r.Out) {
+		if line = strings.TrimSpace(line); !strings.Contains(line, " /data/agent/") {
+			got = append(got, names.Replace(line))
+		}
+	}
+	slices.Sort(got)
+	same(t, "within reach of the agent's user", got, []string{
+		"file /run/init", // asks init for a reboot
+		"folder /data/agent", "folder /tmp",
+		"node r slot-a", // the booted one
+		"node rw /dev/full", "node rw /dev/gpiochip0", "node rw /dev/null", "node rw /dev/ptmx", "node rw /dev/random",
+		"node rw /dev/tty", "node rw /dev/urandom", "node rw /dev/video0", "node rw /dev/watchdog0", "node rw /dev/zero",
+		"node rw env", "node rw keys", "node rw persist", "node rw slot-b",
+	})
+	if r := b.Run("/bin/busybox", "sh", "-c", "for d in / /bin /etc /lab /usr/bin; do touch $d/x && echo $d; done"); r.Out != "" {
+		t.Errorf("root may write to %s", r.Out)
+	}
+}
+
+// partitionNames are pairs of a partition's node and its name in the GPT.
+func partitionNames(b *virt.Board) []string {
+	var pairs []string
+	for line := range strings.Lines(b.Sh("grep -H PARTNAME= /sys/class/block/*/uevent")) {
+		file, name, _ := strings.Cut(strings.TrimSpace(line), ":PARTNAME=")
+		pairs = append(pairs, "/dev/"+strings.Split(file, "/")[4], name)
+	}
+	return pairs
+}
+
+// same compares two lists and names what differs.
+func same(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("%s: %q, which is not in the list", what, g)
+		}
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("%s: no %q", what, w)
+		}
+	}
+}
+
+// boardPorts: whatever listens in the board is in this list. RTP and RTCP have a free pair of ports, the first one even
+// (RFC 3550 11).
+func boardPorts(t *testing.T, b *virt.Board) {
+	var got []string
+	var pair int
+	for _, protocol := range []string{"tcp", "tcp6", "udp", "udp6", "raw", "raw6"} {
+		for line := range strings.Lines(string(b.Get("/proc/net/" + protocol))) {
+			f := strings.Fields(line)
+			const listening, unconnected = "0A", "07" // of enum tcp_state
+			if len(f) <= 3 || f[3] != listening && f[3] != unconnected {
+				continue
+			}
+			addr := socketAddress(t, f[1])
+			place := addr.String()
+			switch port := int(addr.Port()); {
+			case protocol == "udp6" && pair == 0 && port%2 == 0:
+				pair, place = port, "[::]:RTP"
+			case protocol == "udp6" && pair > 0 && port == pair+1:
+				place = "[::]:RTCP"
+			}
+			got = append(got, protocol+" "+place)
+		}
+	}
+	slices.Sort(got)
+	same(t, "listens", got, []string{"tcp 127.0.0.1:9554", "tcp6 [::]:8322", "tcp6 [::]:8554", "udp6 [::]:RTP", "udp6 [::]:RTCP"})
+}
+
+// socketAddress reads an address of /proc/net/tcp: groups of four bytes in the order of the machine, little endian here.
+func socketAddress(t *testing.T, hex string) netip.AddrPort {
+	t.Helper()
+	digits, port, _ := strings.Cut(hex, ":")
+	var raw []byte
+	for i := 0; i < len(digits); i += 8 {
+		n, err := strconv.ParseUint(digits[i:i+8], 16, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
+	}
+	addr, _ := netip.AddrFromSlice(raw)
+	n, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.AddrPortFrom(addr, uint16(n))
+}
+
+// boardMemory prints what the agent takes at 640x480 with two readers.
+func boardMemory(t *testing.T, b *virt.Board) {
+	const config = "schema: 1\nstreams:\n  main: {width: 640, height: 480, fps: 25}\n"
+	b.Put("/data/agent/config.yaml", []byte(config), 0o644)
+	b.Sh("kill " + agentPID(b))
+	b.Expect(`init: .* agent ended`, playLimit)
+	b.Expect(`init: .* agent started`, playLimit)
+	answers(t, b)
+	plays(t, b)
+	var readers sync.WaitGroup
+	for range 2 {
+		url := b.URL("main")
+		readers.Go(func() {
+			if s, r := watch(t, 8*time.Second, url); r.code != 0 || s.Width != 640 || s.Height != 480 {
+				t.Errorf("exit code %d, %dx%d: %s", r.code, s.Width, s.Height, r.errs)
+			}
+		})
+	}
+	until(t, playLimit, "two readers", func() bool {
+		return strings.Contains(b.Sh("wget -qO- http://127.0.0.1:9554/metrics"), ofStream("ocellus_stream_readers", "main")+" 2")
+	})
+	b.Sh("sleep 4")
+	var sizes [2]int
+	for line := range strings.Lines(string(b.Get("/proc/" + agentPID(b) + "/status"))) {
+		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &sizes[0])
+		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &sizes[1])
+	}
+	readers.Wait()
+	if sizes[0] == 0 {
+		t.Fatal("the kernel tells no size")
+	}
+	t.Logf("agent at 640x480 with two readers: %.1f MB resident, %.1f MB at most (bar 30 MB)", float64(sizes[0])/1000,
+		float64(sizes[1])/1000)
+}
