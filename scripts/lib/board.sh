@@ -114,7 +114,8 @@ machine() {
 image_up_to_date() {
 	local files
 	[[ -f $1/disk.img ]] || return
-	mapfile -t files < <(git ls-files -co --exclude-standard -- '*.go' '*.c' '*.h' go.mod scripts board/boot ':!lab/*' ':!*_test.go')
+	mapfile -t files < <(git ls-files -co --exclude-standard -- '*.go' '*.c' '*.h' go.mod scripts board/boot \
+		':!lab/*' ':!*_test.go')
 	[[ -z $(find "${files[@]}" -newer "$1/disk.img" -print -quit 2>/dev/null) ]]
 }
 

@@ -62,7 +62,7 @@ type Answer struct {
 	ID    uint64 `json:"id,omitempty"`
 	Data  []byte `json:"data,omitempty"` // a program's output, or a piece of a file
 	Errs  []byte `json:"errs,omitempty"` // a program's error output
-	Code  int    `json:"code,omitempty"` // a program's exit code; 126 and 127: it can't be run, is not there; 128 and more: a signal
+	Code  int    `json:"code,omitempty"` // a program's exit code; 126: it can't be run; 127: none there; 128 + signal
 	Last  bool   `json:"last,omitempty"` // the file ends here
 	Fault string `json:"fault,omitempty"`
 }
