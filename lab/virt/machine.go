@@ -56,7 +56,7 @@ func (b *Board) powerOn() (*machine, error) {
 	m.cmd.Dir = b.image
 	m.cmd.ExtraFiles = theirs
 	m.cmd.Stdout, m.cmd.Stderr = &m.said, &m.said
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	m.cmd.SysProcAttr = withUs()
 	err = m.start()
 	for _, f := range theirs {
 		err = errors.Join(err, f.Close())
@@ -78,8 +78,10 @@ func (b *Board) powerOn() (*machine, error) {
 	return m, nil
 }
 
-// start runs the emulator from a thread of its own that lives as long: the kernel kills the child of a thread that ends
-// (PR_SET_PDEATHSIG, prctl(2)).
+// withUs lets the kernel kill a child when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)).
+func withUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// start runs the emulator from a thread of its own that lives as long.
 func (m *machine) start() error {
 	started := make(chan error)
 	go func() {
