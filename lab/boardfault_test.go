@@ -68,7 +68,7 @@ func dataFull(t *testing.T, b *virt.Board) {
 	if n := len(b.Lines(`init: .* data: the disk is full`)); n != 1 {
 		t.Errorf("init says %d times that the disk is full, want once", n)
 	}
-	b.Sh("rm /data/full.* /data/more")
+	b.Sh("rm -f /data/full.* /data/more")
 }
 
 // dataFiles damages what the agent keeps: a new viewer replaces those whose file is lost, the defaults stand in for a

@@ -81,24 +81,17 @@ func takesWrites(d dataDisk) error {
 	return err
 }
 
-// salvage copies what can be read of the agent's files on a damaged disk. The kernel reads past a lost journal, and
-// past a lost beginning by a copy of it: mke2fs puts one at KiB 8193 (blocks of 1 KiB) or 131072 (4 KiB).
+// salvage copies what can be read of the agent's files on a damaged disk.
 func salvage(node string, d dataDisk) error {
 	if node == "" {
 		return nil
 	}
-	err := errors.New("no way")
-	for _, options := range []string{"", "noload", "noload,sb=8193", "noload,sb=131072"} {
-		if err = mount(node, damaged, "ext4", dataFlags|unix.MS_RDONLY, options); err == nil {
-			break
-		}
-	}
-	if err != nil {
+	if err := mountDamaged(node); err != nil {
 		return fmt.Errorf("nothing can be read: %w", err)
 	}
 	kept := 0
 	from := filepath.Join(damaged, filepath.Base(agentData))
-	err = eachStateFile(from, func(name string, info fs.FileInfo) error {
+	err := eachStateFile(from, func(name string, info fs.FileInfo) error {
 		err := copyState(filepath.Join(from, name), filepath.Join(agentData, name), info, d)
 		if err == nil {
 			kept++
@@ -107,6 +100,22 @@ func salvage(node string, d dataDisk) error {
 	})
 	tell("data: %d files of the agent are kept", kept)
 	return errors.Join(err, syscall.Unmount(damaged, 0))
+}
+
+// mountDamaged mounts a disk to read it. The kernel reads past a lost journal, and past a lost beginning by a copy of it:
+// mke2fs puts one at KiB 8193 (blocks of 1 KiB) or 131072 (4 KiB).
+func mountDamaged(node string) error {
+	var first error
+	for _, options := range []string{"", "noload", "noload,sb=8193", "noload,sb=131072"} {
+		err := mount(node, damaged, "ext4", dataFlags|unix.MS_RDONLY, options)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // eachStateFile calls do for the plain files of a folder that are small enough; it goes on where one fails.
