@@ -25,16 +25,21 @@ func eachArch(t *testing.T, test func(t *testing.T, arch string)) {
 // playLimit is from the hand's first word to a picture, on a busy machine.
 const playLimit = time.Minute
 
+// rtspPort is the board's.
+const rtspPort = 8554
+
 // plays waits until the board's main stream plays here whole.
-func plays(t *testing.T, b *virt.Board) summary {
+func plays(t *testing.T, b *virt.Board) {
 	t.Helper()
-	var s summary
+	playsAt(t, b.URL("main"))
+}
+
+func playsAt(t *testing.T, address string) {
+	t.Helper()
 	until(t, playLimit, "the board streams", func() bool {
-		var r ran
-		s, r = watch(t, 2*time.Second, b.URL("main"))
+		s, r := watch(t, 2*time.Second, address)
 		return r.code == 0 && s.whole()
 	})
-	return s
 }
 
 // answers waits until the agent in the board says that it is well, and the board has its address.

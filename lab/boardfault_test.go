@@ -2,7 +2,11 @@ package lab
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +47,16 @@ func TestBoardAgentDies(t *testing.T) {
 
 // TestBoardData: a full or damaged data partition costs no more than what was on it.
 func TestBoardData(t *testing.T) {
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	need(t, "debugfs")
 	eachArch(t, func(t *testing.T, arch string) {
 		b := virt.Boot(t, virt.Options{Arch: arch})
 		plays(t, b)
 		b.Test("full", func(t *testing.T) { dataFull(t, b) })
 		b.Test("files", func(t *testing.T) { dataFiles(t, b) })
-		b.Test("superblock", func(t *testing.T) { dataSuperblock(t, b) })
+		var d keptDisk
+		b.Test("inode", func(t *testing.T) { d = dataInode(t, b) })
+		b.Test("superblock", func(t *testing.T) { dataSuperblock(t, b, d) })
 		b.Test("everything", func(t *testing.T) { dataEverything(t, b) })
 	})
 }
@@ -93,20 +101,71 @@ func dataFiles(t *testing.T, b *virt.Board) {
 	}
 }
 
-// dataSuperblock overwrites the beginning of the file system: init finds the agent's files by its copy.
-func dataSuperblock(t *testing.T, b *virt.Board) {
-	before := b.Get("/data/agent/viewers.json")
-	offset, _ := b.Partition("data")
+// keptDisk is a whole data partition, and the way back to it.
+type keptDisk struct {
+	offset  int64
+	url     string // of the stream, with a credential that is on it
+	viewers []byte
+	undo    func() // while the power is off
+}
+
+// dataInode overwrites the inode of one file. The kernel notices when init reads the file, and writes no more; the other
+// files are kept. It returns what the disk holds beside that.
+func dataInode(t *testing.T, b *virt.Board) keptDisk {
+	const config = "schema: 1\nlog: DEBUG\n"
+	b.Put("/data/agent/config.yaml", []byte(config), 0o644)
+	offset, size := b.Partition("data")
+	d := keptDisk{offset: offset, url: b.URL("main"), viewers: b.Get("/data/agent/viewers.json")}
 	b.PowerOff()
-	b.Damage(offset, static(16<<10))
+	at := offset + inodeAt(t, partition(t, b, offset, size), "/agent/viewers.json")
+	whole := partition(t, b, at, 64)
+	d.undo = func() { b.Damage(at, whole) }
+	b.Damage(at, static(len(whole)))
 	b.Start()
-	if n := len(b.Lines(`init: .* data: .* gone after a reset`)); n != 1 {
-		t.Errorf("init says %d times that the disk is damaged, want once", n)
+	b.Expect(`init: .* data: .*viewers.json: `, playLimit)
+	b.Expect(`init: .* data: .* gone after a reset`, playLimit)
+	b.Expect(`the password is shown this once`, playLimit)
+	if got := string(b.Get("/data/agent/config.yaml")); got != config {
+		t.Errorf("the configuration is not kept: got %q", got)
 	}
-	if after := b.Get("/data/agent/viewers.json"); !bytes.Equal(before, after) {
-		t.Errorf("the viewers are not kept: got %s, want %s", after, before)
+	plays(t, b)
+	return d
+}
+
+// inodeAt is where the inode of a file lies in a file system, in bytes.
+func inodeAt(t *testing.T, filesystem []byte, name string) int64 {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(image, filesystem, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	plays(t, b) // with the password of before
+	r := tool(t, time.Minute, "debugfs", "-R", "imap "+name, image)
+	_, place, _ := strings.Cut(r.out, "located at ")
+	var block, offset int64
+	if _, err := fmt.Sscanf(place, "block %d, offset %v", &block, &offset); err != nil {
+		t.Fatalf("debugfs: %v: %s%s", err, r.out, r.errs)
+	}
+	const superblock, logBlockSize = 1024, 24 // s_log_block_size, kernel's filesystems/ext4/super.rst
+	return block*int64(1024<<filesystem[superblock+logBlockSize]) + offset
+}
+
+// dataSuperblock overwrites the beginning of the file system: init finds the agent's files by its copy.
+func dataSuperblock(t *testing.T, b *virt.Board, d keptDisk) {
+	b.PowerOff()
+	d.undo() // init left the disk alone
+	b.Damage(d.offset, static(16<<10))
+	b.Start()
+	b.Expect(`init: .* data: .* gone after a reset`, playLimit)
+	b.Expect(`init: .* data: [1-9][0-9]* files of the agent are kept`, playLimit)
+	if got := b.Get("/data/agent/viewers.json"); !bytes.Equal(got, d.viewers) {
+		t.Errorf("the viewers are not kept: got %s, want %s", got, d.viewers)
+	}
+	u, err := url.Parse(d.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = b.Addr(rtspPort)
+	playsAt(t, u.String())
 }
 
 // dataEverything leaves nothing of the partition but static.
@@ -116,9 +175,7 @@ func dataEverything(t *testing.T, b *virt.Board) {
 	b.Damage(offset, static(int(size)))
 	passwords := len(b.Lines(`the password is shown this once`))
 	b.Start()
-	if n := len(b.Lines(`init: .* data: nothing can be read`)); n != 1 {
-		t.Errorf("init says %d times that nothing can be read, want once", n)
-	}
+	b.Expect(`init: .* data: nothing can be read`, playLimit)
 	b.Expect(`the password is shown this once`, playLimit)
 	plays(t, b)
 	if n := len(b.Lines(`the password is shown this once`)); n != passwords+1 {
