@@ -5,7 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 suite=bookworm   # the board's Debian, whatever the host runs
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+keyring=${DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg} # DEBIAN_KEYRING: of a mirror with its own key
 lock=$root/scripts/board.lock
 nearest=$cache/board.nearest # stands in for the lock where Debian no longer has what is locked
 
@@ -56,10 +56,10 @@ mirror() {
 # architecture for the host, nothing of the host's apt is touched. Signatures are checked against Debian's keyring.
 private_apt() {
 	local state=$cache/apt
-	[[ -f $keyring ]] || die "Debian's signing keys are missing: scripts/setup smoke (package debian-archive-keyring)"
+	[[ -f $keyring ]] || die "Debian's signing keys are missing: scripts/setup image (package debian-archive-keyring)"
 	mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/parts"
 	: >"$state/status"
-	echo "deb [signed-by=$keyring] $(mirror) $suite main" >"$state/sources.list"
+	echo "deb [signed-by=$keyring] $(mirror) $suite main non-free-firmware" >"$state/sources.list"
 	cat >"$state/apt.conf" <<-CONF
 		APT::Architectures { "amd64"; "arm64"; "armhf"; };
 		APT::Sandbox::User "";
@@ -87,7 +87,7 @@ package_lists() {
 	die "Debian's package lists do not come in from $(mirror): is the network there? DEBIAN_MIRROR=URL names another mirror"
 }
 
-# alone keeps two runs from working on the same cache at the same time.
+# alone keeps two runs from working on the same cache at the same time, and clears away what a killed one left.
 alone() {
 	[[ -z ${BOARD_ALONE:-} ]] || return 0
 	export BOARD_ALONE=1
@@ -97,6 +97,7 @@ alone() {
 		say "waiting for another run that uses $cache"
 		flock 9
 	}
+	rm -rf "$cache"/board/.*.?????? "$cache"/.lock.??????
 }
 
 # machine ARCH sets emulator to the command that is the board: processor and memory, nothing else in it. Without ACPI the
