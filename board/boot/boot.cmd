@@ -6,16 +6,16 @@
 #   oc_if, oc_dev    the disk: virtio 0, mmc 1
 #   oc_mem, oc_fit   memory for the record (16 KiB) and for the FIT (oc_max blocks of 512 bytes)
 #   oc_args          the kernel's command line, to which ocellus.slot= and ocellus.boot= are added
-#   oc_fdt           the address of the board's device tree; empty takes the one in the FIT
+#   oc_check         verifies the FIT at oc_fit
+#   oc_boot          boots it with bootargs; it was verified in the memory where it lies
 # Numbers are hexadecimal. No line here spends a try of the confirmed slot. U-Boot's shell takes no apostrophe and no
 # comment inside an if.
 
 setenv oc_take '${oc_if} read ${oc_mem} ${oc_lba} 20 && env import -c ${oc_mem} 4000 st_vars && env import -c ${oc_mem} 4000 ${st_vars} && test -n "${st_seq}"'
 setenv oc_load 'part start ${oc_if} ${oc_dev} slot-${oc_s} oc_lba && ${oc_if} read ${oc_fit} ${oc_lba} 1 && fdt addr ${oc_fit} && fdt header get oc_size totalsize && setexpr oc_size ${oc_size} + 1ff && setexpr oc_size ${oc_size} / 200 && itest ${oc_size} -gt 0 && itest ${oc_size} -le ${oc_max} && ${oc_if} read ${oc_fit} ${oc_lba} ${oc_size}'
-setenv oc_verify 'run oc_load && iminfo ${oc_fit}'
+setenv oc_verify 'run oc_load && run oc_check'
 setenv oc_save 'setexpr st_seq ${st_seq} + 1 && env export -c -s 4000 ${oc_mem} ${st_vars} && ${oc_if} write ${oc_mem} ${oc_wlba} 20'
-# The FIT was verified in the memory where it lies, so bootm need not do it again.
-setenv oc_go 'echo "boot: slot ${oc_s}, ${oc_how}"; setenv bootargs "${oc_args} ocellus.slot=${oc_s} ocellus.boot=${oc_how}"; setenv verify n; if test -n "${oc_fdt}"; then bootm ${oc_fit}#slot ${oc_fit}#slot ${oc_fdt}; else bootm ${oc_fit}#slot; fi; echo "boot: slot ${oc_s} does not start"; reset'
+setenv oc_go 'echo "boot: slot ${oc_s}, ${oc_how}"; setenv bootargs "${oc_args} ocellus.slot=${oc_s} ocellus.boot=${oc_how}"; run oc_boot; echo "boot: slot ${oc_s} does not start"; reset'
 setenv oc_try 'if run oc_verify; then run oc_go; fi'
 
 ${oc_if} dev ${oc_dev}

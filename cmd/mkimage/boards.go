@@ -10,11 +10,14 @@ type board struct {
 	arch       string   // U-Boot's word
 	scripts    []string // of board/boot, in this order one boot.scr
 	kernel     payload
-	deviceTree string   // file under the kernel's folder; empty where the boot loader brings its own
+	deviceTree string   // file under the kernel's folder, RELEASE in it is the kernel's; empty where the boot loader has it
+	crc32      bool     // the boot loader knows no SHA-256
 	early      []string // modules of the initrd: what it takes to reach the slot
 	modules    []string // modules of the root file system, in this order; parameters behind a space
 	conf       string   // the board's own lines of init.conf
 	flash      bool     // QEMU's machine has a flash for U-Boot's environment: flash.img
+	hybrid     bool     // the boot ROM knows no GPT: the boot partition stands in the MBR too
+	closed     string   // the closed firmware without which the hardware does not start
 	partitions []partition
 }
 
@@ -40,6 +43,13 @@ func boards() map[string]board {
 			kernel: payload{"gzip", 0x40400000}, // a multiple of 2 MiB: Documentation/arm64/booting.rst
 			early:  append(early(), "sha2-ce"), modules: virtModules(), conf: virtConf, flash: true, partitions: partitions(),
 		},
+		"rpi-zero2w": {
+			arch: "arm64", scripts: []string{"rpi.cmd", "boot.cmd"},
+			kernel:     payload{"gzip", 0x200000},
+			deviceTree: "usr/lib/linux-image-RELEASE/broadcom/bcm2837-rpi-zero-2-w.dtb", crc32: true,
+			early: rpiEarly(), modules: rpiModules(), conf: rpiConf, hybrid: true,
+			closed: "raspi-firmware (boot stages) and firmware-brcm80211 (Wi-Fi)", partitions: rpiPartitions(),
+		},
 		"qemu-virt-armv7": {
 			arch: "arm", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
 			kernel: payload{"none", 0x44000000}, // within the first 128 MiB of memory: Documentation/arm/booting.rst
@@ -58,6 +68,23 @@ func virtModules() []string {
 		"vivid n_devs=1 node_types=0x1"}
 }
 
+// rpiEarly reaches a slot on the card of a Raspberry Pi with BCM2837: its host is named bcm2835. The processor has no
+// instructions for SHA-256.
+func rpiEarly() []string { return []string{"bcm2835", "dm-verity", "squashfs", "sha256-arm64"} }
+
+// rpiModules: the camera on the connector (firmware's own), the USB port with cameras and network adapters, Wi-Fi.
+func rpiModules() []string {
+	return []string{"crc32c_generic", "ext4", "af_packet", "vchiq", "bcm2835-v4l2", "phy-generic", "dwc2", "uvcvideo",
+		"smsc95xx", "asix", "ax88179_178a", "r8152", "cdc_ether", "sdhci-iproc", "brcmfmac"}
+}
+
+// rpiPartitions: the boot stages take 7.5 MB, and the whole is 128 MiB: QEMU wants a power of two of a card.
+func rpiPartitions() []partition {
+	list := partitions()
+	list[0].mib = 11
+	return list
+}
+
 // partitions of a disk that fits the smallest cards. env, persist and keys are raw.
 func partitions() []partition {
 	return []partition{{"boot", 4}, {"env", 1}, {"slot-a", 24}, {"slot-b", 24}, {"persist", 1}, {"keys", 1}, {"data", 64}}
@@ -74,6 +101,11 @@ node part:persist 1000 1000 600
 node part:keys 1000 1000 600
 data data 1000 1000
 service agent uid=1000 gid=1000 groups=44 exec /usr/bin/agent run --state /data/agent
+`
+
+const rpiConf = `
+node gpiochip* 1000 1000 600
+service network exec /bin/busybox udhcpc -f -S -i eth0 -t 8 -T 1 -A 2 -s /usr/lib/ocellus/dhcp
 `
 
 const virtConf = `

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ocellus/ocellus/codec/bootstate"
 	"github.com/ocellus/ocellus/codec/fat"
@@ -22,6 +23,12 @@ const (
 	flashSize = 64 * mib
 	flashEnv  = 0x40000
 )
+
+// cardEnv is CONFIG_ENV_SIZE of Debian's U-Boot for the Raspberry Pi.
+const cardEnv = 0x4000
+
+// fat32 is what partitions with a FAT are called in an MBR, a FAT16 too: a boot ROM looks into the file system itself.
+const fat32 = 0x0c
 
 // writeDisk writes slot.img (what updates carry), disk.img (what a board is flashed with) and image.txt (what is in
 // it).
@@ -54,14 +61,14 @@ func writeDisk(b board, s source, sl slot) error {
 
 // partitionContents: slot B, persist and keys of a fresh board are empty.
 func partitionContents(b board, s source, sl slot) (map[string][]byte, error) {
-	script, err := bootScript(b, s)
+	files, err := bootPartition(b, s)
 	if err != nil {
 		return nil, err
 	}
 	c := map[string][]byte{"slot-a": sl.image}
 	for _, p := range b.partitions {
 		if p.name == "boot" {
-			if c["boot"], err = fat.Build("BOOT", int(p.mib)*mib, []fat.File{{Name: "boot.scr", Data: script}}); err != nil {
+			if c["boot"], err = fat.Build("BOOT", int(p.mib)*mib, files); err != nil {
 				return nil, err
 			}
 		}
@@ -75,6 +82,27 @@ func partitionContents(b board, s source, sl slot) (map[string][]byte, error) {
 		}
 	}
 	return c, nil
+}
+
+// bootPartition lists what the boot loader reads from its FAT: the script, and what the board has beside it.
+func bootPartition(b board, s source) ([]fat.File, error) {
+	script, err := bootScript(b, s)
+	if err != nil || s.bootFiles == "" {
+		return []fat.File{{Name: "boot.scr", Data: script}}, err
+	}
+	list := []fat.File{{Name: "boot.scr", Data: script}, {Name: "uboot.env", Data: cardEnvironment()}}
+	entries, err := os.ReadDir(s.bootFiles) // sorted
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(s.bootFiles, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, fat.File{Name: e.Name(), Data: data})
+	}
+	return list, nil
 }
 
 // bootRecord is both copies of a fresh record: slot A is confirmed, nothing is on trial.
@@ -121,9 +149,20 @@ func bootScript(b board, s source) ([]byte, error) {
 
 // flash is U-Boot's environment on the virtual board: no countdown, no search, the boot partition's script.
 func flash() []byte {
-	b := make([]byte, flashEnv)
-	copy(b[4:], "bootcmd=virtio scan; load virtio 0:1 0x47000000 boot.scr && source 0x47000000; reset\x00"+
-		"bootdelay=0\x00fdt_high=ffffffffffffffff\x00initrd_high=ffffffffffffffff\x00")
+	return environment(flashEnv, "bootcmd=virtio scan; load virtio 0:1 0x47000000 boot.scr && source 0x47000000; reset",
+		"bootdelay=0", "fdt_high=ffffffffffffffff", "initrd_high=ffffffffffffffff")
+}
+
+// cardEnvironment is the same for a U-Boot that reads it from the card's FAT as uboot.env. Without the variables that
+// it was built with it does not wait for USB either.
+func cardEnvironment() []byte {
+	return environment(cardEnv, "bootcmd=load mmc 0:1 0x6000000 boot.scr && source 0x6000000; reset", "bootdelay=0")
+}
+
+// environment is one in a single copy (include/env_internal.h): checksum, then NAME=VALUE, each ended by a zero.
+func environment(size int, variables ...string) []byte {
+	b := make([]byte, size)
+	copy(b[4:], strings.Join(variables, "\x00")+"\x00")
 	binary.LittleEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
 	return b
 }
@@ -144,7 +183,11 @@ func layOut(b board, s source, contents map[string][]byte) ([]chunk, int64, erro
 		if int64(len(contents[p.name])) > size {
 			return nil, 0, fmt.Errorf("%s has %d bytes, its partition %d", p.name, len(contents[p.name]), size)
 		}
-		list = append(list, gpt.Partition{Name: p.name, Start: at, Size: size, Boot: p.name == "boot"})
+		entry := gpt.Partition{Name: p.name, Start: at, Size: size, Boot: p.name == "boot"}
+		if entry.Boot && b.hybrid {
+			entry.MBR = fat32
+		}
+		list = append(list, entry)
 		chunks = append(chunks, chunk{at, contents[p.name]})
 		at += size
 	}
@@ -219,6 +262,12 @@ func report(b board, s source, sl slot, contents map[string][]byte, disk string)
 		fmt.Fprintln(&t, "update root key: none, this image refuses updates (ROOT=FILE gives it one)")
 	} else {
 		fmt.Fprintf(&t, "update root key: %s\n", filepath.Base(s.root))
+	}
+	switch {
+	case b.closed != "" && s.firmware == "":
+		fmt.Fprintf(&t, "closed firmware: none, so this image does not start on the hardware. It needs %s\n", b.closed)
+	case b.closed != "":
+		fmt.Fprintf(&t, "closed firmware: %s, under their own licences\n", b.closed)
 	}
 	fmt.Print(t.String())
 	return os.WriteFile(filepath.Join(s.out, "image.txt"), t.Bytes(), 0o644)

@@ -38,6 +38,7 @@ func run(args []string) error {
 type source struct {
 	board                                       string
 	kernel, agent, init, busybox, boot, modules string
+	bootFiles, firmware                         string
 	data, root, version, out                    string
 	time                                        int64
 }
@@ -52,6 +53,8 @@ func disk(args []string) error {
 	f.StringVar(&s.init, "init", "", "cmd/init's `file` for the board")
 	f.StringVar(&s.busybox, "busybox", "", "a static busybox, `file`")
 	f.StringVar(&s.boot, "boot", "", "`folder` with the boot scripts")
+	f.StringVar(&s.bootFiles, "boot-files", "", "`folder` with what else is on the boot partition; may be empty")
+	f.StringVar(&s.firmware, "firmware", "", "`folder` that becomes /lib/firmware; without it the board has no closed one")
 	f.StringVar(&s.data, "data", "", "the data partition's file system, `file`")
 	f.StringVar(&s.root, "root", "", "the update root key's `file`; without it the image refuses updates")
 	f.StringVar(&s.version, "version", "", "the release's `name`")

@@ -43,6 +43,9 @@ func fakeParts(t *testing.T, name string) source {
 	write("kernel/lib/modules/"+fakeRelease+"/modules.dep", dep.String())
 	write("kernel/lib/modules/"+fakeRelease+"/modules.builtin", "kernel/builtin.ko\n")
 	write("kernel/vmlinuz", strings.Repeat("kernel", 100_000))
+	if b.deviceTree != "" {
+		write("kernel/"+strings.ReplaceAll(b.deviceTree, "RELEASE", fakeRelease), "device tree")
+	}
 	for _, script := range b.scripts {
 		write("boot/"+script, "echo "+script+"\n")
 	}
@@ -59,6 +62,7 @@ func pack(t *testing.T, s source) {
 	t.Helper()
 	if err := disk([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
 		"-busybox", s.busybox, "-data", s.data, "-root", s.root, "-version", s.version,
+		"-boot-files", s.bootFiles, "-firmware", s.firmware,
 		"-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,27 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 			return nil, err
 		}
 	}
+	if s.firmware != "" {
+		if err := t.folder("lib/firmware", s.firmware); err != nil {
+			return nil, err
+		}
+	}
 	return t.entries, t.modules(b, k)
+}
+
+// folder takes the files of a folder of the host.
+func (t *tree) folder(name, from string) error {
+	entries, err := readFolder(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		e.Path = path.Join(name, e.Path)
+		if !e.Mode.IsDir() {
+			t.add(e)
+		}
+	}
+	return nil
 }
 
 // modules brings the board's modules, the list of them for init, and what modprobe needs to find them.

@@ -94,13 +94,14 @@ func buildFIT(b board, s source, k *kernelTree, seal string) ([]byte, []weight, 
 		return nil, nil, err
 	}
 	i := fit.Image{
-		Arch: b.arch, Time: uint32(s.time),
+		Arch: b.arch, Time: uint32(s.time), CRC32: b.crc32,
 		Kernel: fit.Part{Data: kernel, Compression: b.kernel.compression, Load: b.kernel.load, Entry: b.kernel.load},
 		Initrd: fit.Part{Data: initrd},
 		Slot:   fit.Slot{Compatible: s.board, Version: s.version, Payload: fit.Settings, Filesystem: squashfs.Settings},
 	}
 	if b.deviceTree != "" {
-		if i.DeviceTree.Data, err = os.ReadFile(filepath.Join(s.kernel, b.deviceTree)); err != nil {
+		name := strings.ReplaceAll(b.deviceTree, "RELEASE", k.release)
+		if i.DeviceTree.Data, err = os.ReadFile(filepath.Join(s.kernel, name)); err != nil {
 			return nil, nil, err
 		}
 	}

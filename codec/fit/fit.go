@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 )
 
 // ErrFIT: no FIT, or a damaged one.
@@ -47,6 +48,7 @@ type Image struct {
 	Time                       uint32 // Unix seconds
 	Kernel, Initrd, DeviceTree Part
 	Slot                       Slot
+	CRC32                      bool // a second hash of each part, for a boot loader that knows no SHA-256
 }
 
 // Build returns the FIT, without padding.
@@ -112,6 +114,11 @@ func (i *Image) put(n *node, kind string, p *Part) {
 	h := n.add("hash-1")
 	h.setText("algo", "sha256")
 	h.set("value", sum[:])
+	if i.CRC32 {
+		h := n.add("hash-2")
+		h.setText("algo", "crc32")
+		h.setCell("value", crc32.ChecksumIEEE(p.Data))
+	}
 }
 
 // Size reads from the first bytes of a slot how long its FIT is, without and with padding.
@@ -149,7 +156,7 @@ func Parse(b []byte) (Image, error) {
 		if *p.part, err = readPart(n); err != nil {
 			return Image{}, fmt.Errorf("%w: %s: %w", ErrFIT, p.name, err)
 		}
-		i.Arch = n.text("arch")
+		i.Arch, i.CRC32 = n.text("arch"), n.child("hash-2") != nil
 	}
 	return i, nil
 }

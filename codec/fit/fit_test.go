@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -47,8 +49,9 @@ func build(t testing.TB, i Image) []byte {
 func TestParseReadsWhatBuildWrote(t *testing.T) {
 	t.Parallel()
 	want := sample()
+	want.CRC32 = true
 	b := build(t, want)
-	if !bytes.Equal(b, build(t, sample())) {
+	if !bytes.Equal(b, build(t, want)) {
 		t.Error("two builds differ")
 	}
 	size, padded, err := Size(b[:8])
@@ -60,7 +63,7 @@ func TestParseReadsWhatBuildWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Initrd.Compression = "none"
-	if got.Arch != want.Arch || got.Time != want.Time || got.Slot != want.Slot || len(got.DeviceTree.Data) > 0 {
+	if got.Arch != want.Arch || got.Time != want.Time || got.Slot != want.Slot || !got.CRC32 || len(got.DeviceTree.Data) > 0 {
 		t.Errorf("got %+v", got.Slot)
 	}
 	for _, p := range []struct{ got, want Part }{{got.Kernel, want.Kernel}, {got.Initrd, want.Initrd}} {
@@ -100,6 +103,7 @@ func TestDumpimage(t *testing.T) {
 	}
 	dir := t.TempDir()
 	name, want := filepath.Join(dir, "fit"), sample()
+	want.CRC32 = true
 	if err := os.WriteFile(name, build(t, want), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +111,7 @@ func TestDumpimage(t *testing.T) {
 	sum := sha256.Sum256(want.Kernel.Data)
 	if err != nil || !strings.Contains(string(said), "Default Configuration: 'slot'") ||
 		!strings.Contains(string(said), hex.EncodeToString(sum[:])) ||
+		!strings.Contains(string(said), fmt.Sprintf("%08x", crc32.ChecksumIEEE(want.Kernel.Data))) ||
 		!strings.Contains(string(said), "gzip compressed") || !strings.Contains(string(said), "AArch64") {
 		t.Errorf("dumpimage -l: %v\n%s", err, said)
 	}

@@ -35,6 +35,7 @@ type Partition struct {
 	Name        string // at most 36 letters
 	Start, Size int64
 	Boot        bool // the one with the boot script: an EFI system partition that legacy loaders look into first
+	MBR         byte // its type in the MBR too, for a boot ROM that reads nothing else (0x0c: FAT); 0 leaves it out
 }
 
 // Build returns what stands at the start and at the end of a disk of this size. The disk's identifier follows from
@@ -62,7 +63,7 @@ func Build(name string, size int64, partitions []Partition) (head, tail []byte, 
 		}
 	}
 	last := uint64(size/Sector - 1)
-	head = append(mbr(last), header(name, table, 1, last, 2, last)...)
+	head = append(mbr(last, partitions), header(name, table, 1, last, 2, last)...)
 	head = append(head, table...)
 	tail = append(table, header(name, table, last, 1, last-tableSize/Sector, last)...)
 	return head, tail, nil
@@ -72,13 +73,19 @@ func check(size int64, partitions []Partition) error {
 	if size%Sector != 0 || size < 2*Reserve || len(partitions) > entries {
 		return errors.New("impossible disk")
 	}
-	end := int64(Reserve)
+	end, hybrid := int64(Reserve), 0
 	for _, p := range partitions {
 		if p.Start < end || p.Start%Sector != 0 || p.Size <= 0 || p.Size%Sector != 0 ||
 			len(utf16.Encode([]rune(p.Name))) > 36 {
 			return fmt.Errorf("partition %q does not fit", p.Name)
 		}
 		end = p.Start + p.Size
+		if p.MBR != 0 {
+			hybrid++
+		}
+		if hybrid > inMBR || p.MBR != 0 && end/Sector > 1<<32 {
+			return fmt.Errorf("partition %q does not fit into the MBR", p.Name)
+		}
 	}
 	if end > size-Reserve+Sector {
 		return errors.New("the partitions need a larger disk")
@@ -86,13 +93,34 @@ func check(size int64, partitions []Partition) error {
 	return nil
 }
 
-// mbr protects the disk from those who know no GPT.
-func mbr(last uint64) []byte {
+// inMBR is how many partitions an MBR has room for beside the entry that protects the GPT.
+const inMBR = 3
+
+// mbr protects the disk from those who know no GPT, and shows a boot ROM that is one of them its partitions (a hybrid
+// MBR). The protective entry is then the last one: the Raspberry Pi's boot ROM wants the FAT partition to be the first,
+// and its start.elf takes to the GPT, and finds nothing, where the second is protective (raspberrypi/firmware 1457,
+// 1465). Linux and U-Boot take the GPT wherever that entry stands, as long as it begins at sector 1.
+func mbr(last uint64, partitions []Partition) []byte {
 	b := make([]byte, Sector)
-	e := b[446:]
+	le := binary.LittleEndian
+	protective, end, n := 0, last, 0
+	for _, p := range partitions {
+		if p.MBR == 0 {
+			continue
+		}
+		if n == 0 {
+			protective, end = inMBR, uint64(p.Start/Sector)-1
+		}
+		e := b[446+16*n:]
+		copy(e, []byte{0, 0xfe, 0xff, 0xff, p.MBR, 0xfe, 0xff, 0xff})
+		le.PutUint32(e[8:], uint32(p.Start/Sector))
+		le.PutUint32(e[12:], uint32(p.Size/Sector))
+		n++
+	}
+	e := b[446+16*protective:]
 	copy(e, []byte{0, 0x00, 0x02, 0x00, 0xee, 0xff, 0xff, 0xff})
-	binary.LittleEndian.PutUint32(e[8:], 1)
-	binary.LittleEndian.PutUint32(e[12:], uint32(min(last, 0xffffffff)))
+	le.PutUint32(e[8:], 1)
+	le.PutUint32(e[12:], uint32(min(end, 0xffffffff)))
 	b[510], b[511] = 0x55, 0xaa
 	return b
 }

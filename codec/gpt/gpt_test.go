@@ -8,18 +8,25 @@ import (
 	"testing"
 )
 
-func TestSgdiskAcceptsTheTable(t *testing.T) {
-	t.Parallel()
-	tool, err := exec.LookPath("sgdisk")
-	if err != nil {
-		if tool, err = exec.LookPath("/usr/sbin/sgdisk"); err != nil {
-			t.Skip("sgdisk is not here (package gdisk)")
+// look returns a tool of administrators, whose folders are not in everybody's PATH.
+func look(t *testing.T, name, pkg string) string {
+	t.Helper()
+	for _, tool := range []string{name, "/usr/sbin/" + name, "/sbin/" + name} {
+		if _, err := exec.LookPath(tool); err == nil {
+			return tool
 		}
 	}
+	t.Skipf("%s is not here (package %s)", name, pkg)
+	return ""
+}
+
+func TestSgdiskAcceptsTheTable(t *testing.T) {
+	t.Parallel()
+	tool := look(t, "sgdisk", "gdisk")
 	const size = 8 << 20
 	head, tail, err := Build("test", size, []Partition{
-		{"boot", 1 << 20, 2 << 20, true}, {"env", 3 << 20, 1 << 20, false},
-		{"data", 4 << 20, size - 4<<20 - Reserve + Sector, false}})
+		{"boot", 1 << 20, 2 << 20, true, 0}, {"env", 3 << 20, 1 << 20, false, 0},
+		{"data", 4 << 20, size - 4<<20 - Reserve + Sector, false, 0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +45,38 @@ func TestSgdiskAcceptsTheTable(t *testing.T) {
 	}
 }
 
+// TestHybrid lets fdisk and sgdisk look at a disk whose boot ROM knows no GPT.
+func TestHybrid(t *testing.T) {
+	t.Parallel()
+	fdisk, sgdisk := look(t, "sfdisk", "fdisk"), look(t, "sgdisk", "gdisk")
+	const size = 8 << 20
+	head, tail, err := Build("test", size, []Partition{
+		{"boot", 1 << 20, 2 << 20, true, 0x0c}, {"data", 3 << 20, 4 << 20, false, 0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := make([]byte, size)
+	copy(disk, head)
+	copy(disk[size-len(tail):], tail)
+	name := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(name, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.CommandContext(t.Context(), sgdisk, "-v", "-p", name).CombinedOutput()
+	for _, want := range []string{"No problems found", "boot", "data"} {
+		if err != nil || !strings.Contains(string(said), want) {
+			t.Errorf("sgdisk: no %q: %v\n%s", want, err, said)
+		}
+	}
+	said, err = exec.CommandContext(t.Context(), fdisk, "--label-nested", "dos", "-d", name).CombinedOutput()
+	for _, want := range []string{"1 : start=        2048, size=        4096, type=c",
+		"4 : start=           1, size=        2047, type=ee"} {
+		if err != nil || !strings.Contains(string(said), want) {
+			t.Errorf("sfdisk: no %q: %v\n%s", want, err, said)
+		}
+	}
+}
+
 func TestBuildRefuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -46,12 +85,14 @@ func TestBuildRefuses(t *testing.T) {
 	}{
 		"small disk":    {Reserve, nil},
 		"odd disk":      {1<<20 + 1, nil},
-		"in the tables": {1 << 20, []Partition{{"a", Sector, Sector, false}}},
-		"overlap":       {1 << 20, []Partition{{"a", 1 << 16, 1 << 16, false}, {"b", 1 << 16, 1 << 16, false}}},
-		"odd start":     {1 << 20, []Partition{{"a", 1<<16 + 1, Sector, false}}},
-		"beyond":        {1 << 20, []Partition{{"a", 1 << 16, 1 << 20, false}}},
-		"last sector":   {1 << 20, []Partition{{"a", 1 << 16, 1<<20 - 1<<16, false}}},
-		"long name":     {1 << 20, []Partition{{strings.Repeat("a", 37), 1 << 16, Sector, false}}},
+		"in the tables": {1 << 20, []Partition{{"a", Sector, Sector, false, 0}}},
+		"overlap":       {1 << 20, []Partition{{"a", 1 << 16, 1 << 16, false, 0}, {"b", 1 << 16, 1 << 16, false, 0}}},
+		"odd start":     {1 << 20, []Partition{{"a", 1<<16 + 1, Sector, false, 0}}},
+		"beyond":        {1 << 20, []Partition{{"a", 1 << 16, 1 << 20, false, 0}}},
+		"last sector":   {1 << 20, []Partition{{"a", 1 << 16, 1<<20 - 1<<16, false, 0}}},
+		"four in the MBR": {1 << 20, []Partition{{"a", 1 << 16, Sector, false, 12}, {"b", 1<<16 + 512, Sector, false, 12},
+			{"c", 1<<16 + 1024, Sector, false, 12}, {"d", 1<<16 + 1536, Sector, false, 12}}},
+		"long name": {1 << 20, []Partition{{strings.Repeat("a", 37), 1 << 16, Sector, false, 0}}},
 	} {
 		if _, _, err := Build("test", c.size, c.partitions); err == nil {
 			t.Errorf("%s is taken", name)
