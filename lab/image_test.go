@@ -25,7 +25,7 @@ func TestImageIsReproducible(t *testing.T) {
 	build(one, "umask 022; scripts/image qemu-virt-arm64", "TZ=UTC", "LC_ALL=C", "ROOT=")
 	build(other, "umask 077; scripts/image qemu-virt-arm64", "TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8", "LANG=tr_TR.UTF-8",
 		"ROOT=", "TMPDIR="+t.TempDir())
-	for _, name := range []string{"slot.img", "flash.img", "image.txt", "disk.img"} {
+	for _, name := range []string{"slot.img", "flash.img", "u-boot.bin", "emulator", "image.txt", "disk.img"} {
 		a, b := readFile(t, one.path(board+name)), readFile(t, other.path(board+name))
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s differs from build to build: %d and %d bytes", name, len(a), len(b))
