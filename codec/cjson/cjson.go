@@ -80,8 +80,8 @@ func (v Value) Int() (n int64, ok bool) {
 	if v.kind != Int {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(v.text, 10, 64)
-	return n, err == nil
+	n, _ = strconv.ParseInt(v.text, 10, 64) // Parse has seen to it
+	return n, true
 }
 
 // Bool returns true or false; not ok where v is something else.

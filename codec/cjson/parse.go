@@ -166,8 +166,7 @@ func (p *parser) number() (Value, error) {
 		end++
 	}
 	text := p.text[p.at:end]
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != text {
+	if n, _ := strconv.ParseInt(text, 10, 64); strconv.FormatInt(n, 10) != text {
 		return Value{}, p.fault("want a value; numbers are whole and fit 64 bits")
 	}
 	p.at = end
@@ -227,17 +226,14 @@ func (p *parser) escape() (rune, error) {
 		return rune(means[i]), nil
 	}
 	first, err := p.unit()
-	if err != nil || !utf16.IsSurrogate(first) {
+	if !utf16.IsSurrogate(first) {
 		return first, err
 	}
 	if p.at == len(p.text) || p.text[p.at] != '\\' {
 		return 0, p.fault("half a surrogate pair")
 	}
 	p.at++
-	second, err := p.unit()
-	if err != nil {
-		return 0, err
-	}
+	second, _ := p.unit() // 0, which is no half, where there is none
 	r := utf16.DecodeRune(first, second)
 	if r == utf8.RuneError {
 		return 0, p.fault("half a surrogate pair")

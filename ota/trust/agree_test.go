@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/ocellus/ocellus/ota/trust"
 )
 
 // tell turns a story into what the clients find.
@@ -29,7 +27,7 @@ func TestAgreement(t *testing.T) {
 		t.Run(s.class+"/"+s.name, func(t *testing.T) {
 			t.Parallel()
 			r := tell(s)
-			ours := judge(t.Context(), r, trust.Rules{Strict: true})
+			ours := judge(t.Context(), r)
 			theirs := judgeGoTUF(t, server, fmt.Sprint("s", i), r)
 			if last := ours[len(ours)-1]; last.class != s.want {
 				t.Errorf("got %s (%s), want %s", last.class, last.reason, s.want)

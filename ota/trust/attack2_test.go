@@ -1,6 +1,10 @@
 package trust_test
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
 
 // compromises: a thief has some keys, not enough of them.
 func compromises() []story {
@@ -81,7 +85,16 @@ func wrongSoftware() []story {
 		bend("cut short", "hash", func(_ *world, f *file) { f.Data = f.Data[:9] }),
 		bend("empty", "hash", func(_ *world, f *file) { f.Data = nil }),
 		{class, "one of two hashes of the target is another", "hash", func(w *world) {
+			w.files["targets/00."+w.target] = file{Data: w.targets[w.target]} // go-tuf asks by either
 			w.edit["targets"] = func(s doc) { s["targets"].(doc)[w.target].(doc)["hashes"].(doc)["sha512"] = "00" }
+			w.start()
+		}},
+		{class, "a target that is longer on paper", "hash", func(w *world) {
+			w.edit["targets"] = func(s doc) { s["targets"].(doc)[w.target].(doc)["length"] = 99 }
+			w.start()
+		}},
+		{class, "a hash that is no hexadecimal", "malformed", func(w *world) {
+			w.edit["targets"] = func(s doc) { s["targets"].(doc)[w.target].(doc)["hashes"] = doc{"sha256": "zz"} }
 			w.start()
 		}},
 		{class, "a target without hashes", "malformed", func(w *world) {
@@ -158,6 +171,89 @@ func thresholds() []story {
 				w.teams[role] = team{newKeys(role, 2), 3}
 				w.start()
 			}})
+		for name, bend := range map[string]func(r doc, roles doc){
+			"a threshold of 0":      func(r, _ doc) { r["threshold"] = 0 },
+			"a threshold below 0":   func(r, _ doc) { r["threshold"] = -1 },
+			"no keys":               func(r, _ doc) { r["keyids"] = []any{} },
+			"keys that are no list": func(r, _ doc) { r["keyids"] = doc{"a": r["keyids"].([]any)[0]} },
+			"a key that is not in":  func(r, _ doc) { r["keyids"] = append(r["keyids"].([]any), "nobody") },
+			"no entry":              func(_, roles doc) { delete(roles, role) },
+		} {
+			all = append(all, story{class, role + " has " + name, "malformed", func(w *world) {
+				w.edit["root"] = func(s doc) {
+					roles := s["roles"].(doc)
+					bend(roles[role].(doc), roles)
+				}
+				w.start()
+			}})
+		}
 	}
 	return all
+}
+
+// nonsense: what no JSON of this kind may be.
+func nonsense() []story {
+	const class = "malformed metadata"
+	var all []story
+	for _, role := range roleNames {
+		bend := func(name, from, to string) {
+			all = append(all, story{class, name + " in " + role, "malformed", func(w *world) {
+				w.publish()
+				if role == "root" {
+					w.rotate(func() {})
+				}
+				w.hashes, w.lengths = nil, false
+				w.raw[role] = func(b []byte) []byte {
+					i := bytes.LastIndex(b, []byte(from))
+					return append(append(bytes.Clone(b[:i]), to...), b[i+len(from):]...)
+				}
+				if role == "root" {
+					w.publishRoot()
+				} else {
+					w.publishFrom(role)
+				}
+				w.look()
+			}})
+		}
+		bend("a fraction", `"version":`, `"x":1.5,"version":`)
+		bend("a power", `"version":`, `"x":1e-3,"version":`)
+		bend("a number beyond 64 bits", `"version":`, `"version":9`+strings.Repeat("0", 20))
+		bend("a bare word", `"version":`, `"x":yes,"version":`)
+		bend("a list that does not end", `"version":`, `"x":[1,"version":`)
+		bend("a list without a comma", `"version":`, `"x":[1 2],"version":`)
+		bend("a name without a quote", `"version":`, `version:`)
+		bend("a name without a colon", `"version":`, `"version"`)
+		bend("a control character", `"version":`, "\"x\":\"a\x01b\",\"version\":")
+		bend("a control character behind an escape", `"version":`, "\"x\":\"\\n\x01b\",\"version\":")
+		bend("an unknown escape", `"version":`, `"x":"\q","version":`)
+		bend("a short escape", `"version":`, `"x":"\u00g1","version":`)
+		bend("a text that does not end", `"expires":"`, `"expires":"\"`)
+		bend("no type", `"_type":`, `"type":`)
+		bend("an escape in a name that no one knows", `"version":`, `"x\:5,"version":`)
+		bend("an escape like that of a character", `"version":`, `"x":"\x0041","version":`)
+		bend("a version in digits, but as text", `"version":`, `"version":"1","x":`)
+		bend("a version in words", `"version":`, `"version":"one","x":`)
+		bend("no time", `"expires":"20`, `"expires":"in 20`)
+		bend("an impossible day", `"expires":"20`, `"expires":"2031-02-30T00:00:00Z","x":"`)
+		bend("a signature that is no hexadecimal", `"sig":"`, `"sig":"zz`)
+		bend("signatures that are no list", `"signatures":[`, `"signatures":{},"x":[`)
+		bend("a list that ends with a comma", `"version":`, `"x":[1,],"version":`)
+		bend("an object that ends with a comma", `"version":`, `"x":{"a":1,},"version":`)
+		bend("two commas", `"version":`, `,"version":`)
+		bend("a leading zero", `"version":`, `"version":0`)
+	}
+	for _, end := range []string{`{"a\`, `{"a\u12`, `{"a\ud83c`, `{"a\n`, `{"a"`, `{"a":`, `{"a":1`, `[`, `"`, `tru`, `-`} {
+		all = append(all, story{class, "cut short: " + end, "malformed", func(w *world) {
+			w.publish()
+			w.files["timestamp.json"] = file{Data: []byte(end)}
+			w.look()
+		}})
+	}
+	return append(all, story{class, "first root is a page", "malformed", func(w *world) {
+		w.start()
+		w.root = []byte("<html>")
+	}}, story{class, "a snapshot that names no targets", "malformed", func(w *world) {
+		w.edit["snapshot"] = func(s doc) { s["meta"] = doc{} }
+		w.start()
+	}})
 }

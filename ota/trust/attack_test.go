@@ -10,7 +10,7 @@ import (
 func attackStories() []story {
 	var all []story
 	for _, group := range [][]story{arbitrary(), endless(), extraneous(), fastForwards(), freezes(), mirrors(),
-		mixAndMatch(), rollbacks(), slow(), compromises(), wrongSoftware(), duplicates(), thresholds()} {
+		mixAndMatch(), rollbacks(), slow(), compromises(), wrongSoftware(), duplicates(), thresholds(), nonsense()} {
 		all = append(all, group...)
 	}
 	return all
@@ -418,6 +418,17 @@ func rollbacks() []story {
 			w.rotate(func() { w.teams["snapshot"] = team{newKeys("snapshot", 2), 1} })
 			w.version["targets"] = 1
 			w.next("snapshot")
+			w.look()
+		}},
+		{class, "the root of the camera's own older system, and a mirror that hides the newer one", "signatures", func(w *world) {
+			w.start()
+			thief := w.teams["timestamp"].keys
+			w.rotate(func() { w.teams["timestamp"] = team{newKeys("new timestamp", 1), 1} })
+			w.next("timestamp")
+			w.look()
+			delete(w.files, "2.root.json")
+			w.signers["timestamp"] = thief
+			w.next("timestamp")
 			w.look()
 		}},
 		{class, "an older timestamp, and one of its two keys replaced", "version", func(w *world) {

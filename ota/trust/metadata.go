@@ -103,8 +103,8 @@ func text(v cjson.Value, name string) (s string, ok bool) {
 // positive returns a member of an object that is a whole number above 0.
 func positive(v cjson.Value, name string) (int64, error) {
 	m, _ := v.Member(name)
-	n, ok := m.Int()
-	if !ok || n < 1 {
+	n, _ := m.Int()
+	if n < 1 {
 		return 0, refuse(Malformed, "%s: want a number above 0", name)
 	}
 	return n, nil
@@ -113,8 +113,8 @@ func positive(v cjson.Value, name string) (int64, error) {
 // instant returns a member of an object that is a time as TUF writes it: 2030-12-31T23:59:59Z.
 func instant(v cjson.Value, name string) (time.Time, error) {
 	s, _ := text(v, name)
-	at, err := time.Parse("2006-01-02T15:04:05Z", s)
-	if err != nil || at.Format(time.RFC3339) != s {
+	at, _ := time.Parse("2006-01-02T15:04:05Z", s) // takes fractions of a second, too
+	if at.Format(time.RFC3339) != s {
 		return time.Time{}, refuse(Malformed, "%s is %.32q, want a time such as 2030-12-31T23:59:59Z", name, s)
 	}
 	return at, nil

@@ -11,7 +11,7 @@ import (
 type root struct {
 	envelope
 	consistent bool                         // file names carry versions and hashes
-	keys       map[string]ed25519.PublicKey // by key id; nil where the key is of a kind that we don't know
+	keys       map[string]ed25519.PublicKey // by key id; nil where it is no Ed25519 key
 	roles      map[string]role
 }
 
@@ -34,8 +34,8 @@ func openRoot(data []byte) (root, error) {
 	if r.consistent, told = consistent.Bool(); !told {
 		return root{}, refuse(Malformed, "consistent_snapshot: want true or false")
 	}
-	if r.keys, err = keys(e.body); err != nil {
-		return root{}, err
+	if r.keys = keys(e.body); len(r.keys) > MaxKeys {
+		return root{}, refuse(Malformed, "%d keys, at most %d", len(r.keys), MaxKeys)
 	}
 	all, _ := e.body.Member("roles")
 	for _, name := range []string{rootRole, timestampRole, snapshotRole, targetsRole} {
@@ -47,31 +47,23 @@ func openRoot(data []byte) (root, error) {
 	return r, nil
 }
 
-// keys reads the keys of a root by their ids. A key of another kind than Ed25519 is kept without its value: it speaks
-// for nobody, and does not keep the others from doing so.
-func keys(body cjson.Value) (map[string]ed25519.PublicKey, error) {
+// keys reads the keys of a root by their ids. What is no Ed25519 key is kept without its value: it speaks for nobody,
+// and does not keep the others from doing so.
+func keys(body cjson.Value) map[string]ed25519.PublicKey {
 	list, _ := body.Member("keys")
-	if n := len(list.Names()); n > MaxKeys {
-		return nil, refuse(Malformed, "%d keys, at most %d", n, MaxKeys)
-	}
 	all := map[string]ed25519.PublicKey{}
 	for _, id := range list.Names() {
 		k, _ := list.Member(id)
 		kind, _ := text(k, "keytype")
 		scheme, _ := text(k, "scheme")
-		if kind != "ed25519" || scheme != "ed25519" {
-			all[id] = nil
-			continue
-		}
 		value, _ := k.Member("keyval")
 		digits, _ := text(value, "public")
 		key, err := hex.DecodeString(digits)
-		if err != nil || len(key) != ed25519.PublicKeySize {
-			return nil, refuse(Malformed, "key %.16q: want %d bytes in hexadecimal", id, ed25519.PublicKeySize)
+		if all[id] = nil; kind == "ed25519" && scheme == "ed25519" && err == nil && len(key) == ed25519.PublicKeySize {
+			all[id] = key
 		}
-		all[id] = key
 	}
-	return all, nil
+	return all
 }
 
 func (r root) role(name string, v cjson.Value) (role, error) {

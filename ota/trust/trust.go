@@ -55,7 +55,7 @@ func (t *Trusted) Adopt(data []byte) error {
 	if err != nil {
 		return about("root.json", err)
 	}
-	if old, err := self(t.Root); err == nil && old.version >= fresh.version {
+	if old, _ := self(t.Root); old.version >= fresh.version {
 		return nil
 	}
 	t.Root = data
@@ -93,8 +93,10 @@ func self(data []byte) (root, error) {
 	if err != nil {
 		return root{}, err
 	}
-	_, err = r.verify(rootRole, r.envelope)
-	return r, err
+	if _, err := r.verify(rootRole, r.envelope); err != nil {
+		return root{}, err
+	}
+	return r, nil
 }
 
 // still reports whether metadata that was seen before would be believed under a root.
@@ -105,7 +107,7 @@ func (r root) still(name string, s Seen) bool {
 	}
 	var count int64
 	for _, key := range s.Signers {
-		if key != "" && known[key] {
+		if known[key] {
 			known[key] = false
 			count++
 		}

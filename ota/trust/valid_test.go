@@ -127,6 +127,28 @@ func validKeys() []story {
 		w.publishFrom("targets")
 		w.look()
 	})
+	add("key of snapshot replaced after targets were fast-forwarded", func(w *world) {
+		w.start()
+		w.version["targets"] = 1 << 40
+		w.version["snapshot"]++
+		w.version["timestamp"]++
+		w.publishFrom("targets")
+		w.look()
+		w.rotate(func() { w.teams["snapshot"] = team{newKeys("new snapshot", 1), 1} })
+		w.version["targets"] = 2
+		w.next("snapshot")
+		w.writeTargets()
+		w.publishFrom("snapshot")
+		w.look()
+	})
+	add("keys that nobody could use, and nobody does", func(w *world) {
+		w.edit["root"] = func(s doc) {
+			for id, public := range map[string]string{"short": "00", "word": strings.Repeat("z", 64)} {
+				s["keys"].(doc)[id] = doc{"keytype": "ed25519", "scheme": "ed25519", "keyval": doc{"public": public}}
+			}
+		}
+		w.start()
+	})
 	add("a root signed by more than it takes, in capitals", func(w *world) {
 		w.publishRoot()
 		w.seal["root"] = func(e doc) {
@@ -167,6 +189,12 @@ func validShapes() []story {
 	})
 	add("an empty target", func(w *world) {
 		w.targets[w.target] = nil
+		w.start()
+	})
+	add("a target with SHA-512 alone", func(w *world) {
+		data := w.targets[w.target]
+		w.edit["targets"] = func(s doc) { s["targets"].(doc)[w.target].(doc)["hashes"] = sums(data, "sha512") }
+		w.files["targets/"+sums(data, "sha512")["sha512"].(string)+"."+w.target] = file{Data: data}
 		w.start()
 	})
 	add("custom data of every kind", func(w *world) {

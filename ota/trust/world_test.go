@@ -45,9 +45,18 @@ func newKeys(name string, n int) []key {
 
 // canonical is go-tuf's canonical form, not ours.
 func canonical(v any) []byte {
+	b := canonicalOrNil(v)
+	if b == nil {
+		panic(fmt.Sprintf("%v has no canonical form", v))
+	}
+	return b
+}
+
+// canonicalOrNil returns nil for what has none: fractions.
+func canonicalOrNil(v any) []byte {
 	b, err := cjson.EncodeCanonical(v)
 	if err != nil {
-		panic(err)
+		return nil
 	}
 	return b
 }
@@ -213,12 +222,23 @@ func (w *world) bytes(role string, signed doc) []byte {
 	if seal := w.seal[role]; seal != nil {
 		seal(e)
 	}
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(err)
-	}
+	b := mustJSON(e)
 	if raw := w.raw[role]; raw != nil {
 		b = raw(b)
+	}
+	return b
+}
+
+// parseAny reads JSON as the standard library does.
+func parseAny(data []byte) (d doc, err error) {
+	err = json.Unmarshal(data, &d)
+	return d, err
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
 	}
 	return b
 }
