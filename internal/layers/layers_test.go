@@ -41,6 +41,8 @@ func floors() []row {
 		{"stream/rtp", []string{"codec/..."}, "camctl uses it too: byte slices, no hal, no hub"},
 		{"stream/...", feature("stream"), "a feature; siblings meet only in cmd/agent"},
 		{"provision/...", feature("provision"), "a feature"},
+		{"ota/trust", []string{"codec/cjson"}, "whom a camera believes: pure, and camctl asks the same"},
+		{"ota/manifest", []string{"codec/cjson", "ota/trust"}, "what a release says: pure, and camctl writes it"},
 		{"ota/...", feature("ota"), "a feature"},
 		{"record/...", feature("record"), "a feature"},
 		{"console/...", feature("console"), "a feature"},
@@ -50,7 +52,7 @@ func floors() []row {
 		{"board", []string{"hal", "hal/*/...", "internal/monotime"}, "the only one that opens hardware"},
 		{"cmd/agent", []string{"..."}, "the only one that wires"},
 		{"cmd/camctl", []string{"codec/...", "access", "internal/statefile", "internal/monotime", "internal/secret",
-			"stream/rtp", "ota/bundle", "ota/trust", "provision/smartconfig", "provision/qr"},
+			"stream/rtp", "ota/bundle", "ota/trust", "ota/manifest", "provision/smartconfig", "provision/qr"},
 			"the wire is the contract: pure formats, never a feature; arrival is measured on monotime, the capture clock"},
 		{"cmd/mkimage", []string{"codec/..."}, "it packs: formats alone"},
 		{"cmd/init", []string{"codec/fit", "codec/verity"}, "the first process: how a slot is laid out, nothing else"},
@@ -82,6 +84,8 @@ func external() []row {
 		{"internal/monotime", []string{"golang.org/x/sys/..."}, "clock_gettime"},
 		{"internal/...", []string{"golang.org/x/sys/...", "go.yaml.in/yaml/v3"}, "small shared words"},
 		{"access", nil, "the gate leans on the standard library's cryptography alone"},
+		{"ota/trust", nil, "so does the verifier"},
+		{"ota/manifest", nil, "it decides with the verifier"},
 		{"lab/...", []string{"..."}, "the lab drives real peers"},
 		{"...", []string{"..."}, "dependencies are listed, with their cost, in docs/dependencies.md"},
 	}
@@ -230,6 +234,10 @@ func TestVerdict(t *testing.T) {
 		{"lab/hand", module + "hal/vault", false, true},
 		{"lab/hand", module + "hal/v4l2", false, false},
 		{"access", "golang.org/x/crypto/argon2", false, false},
+		{"ota/trust", module + "codec/cjson", false, true},
+		{"ota/trust", module + "hal", false, false},
+		{"ota/trust", "github.com/theupdateframework/go-tuf/v2/metadata", true, true},
+		{"ota/trust", "github.com/theupdateframework/go-tuf/v2/metadata", false, false},
 		{"util", module + "hal", false, false},
 	} {
 		if got := verdict(c.dir, c.imported, c.inTest); (got == "") != c.ok {

@@ -58,14 +58,7 @@ func findDeltas(u trust.Update, r Release) error {
 }
 
 func parse(t trust.Target) (Release, error) {
-	if t.Custom == nil {
-		return Release{}, ErrNone
-	}
-	custom, err := cjson.Parse(t.Custom)
-	if err != nil {
-		return Release{}, fmt.Errorf("%w: %w", Malformed, err)
-	}
-	own, told := custom.Member("ocellus")
+	own, told := t.Custom.Member("ocellus")
 	if !told {
 		return Release{}, ErrNone
 	}

@@ -106,9 +106,9 @@ func (h hashes) check(r io.Reader, size int64) error {
 
 // Target is a file that targets metadata names.
 type Target struct {
-	Name   string // slashes inside, no dots for directories
-	Length int64  // bytes
-	Custom []byte // what the publisher says of it, canonical JSON: package manifest reads it. nil: nothing
+	Name   string      // slashes inside, no dots for directories
+	Length int64       // bytes
+	Custom cjson.Value // what the publisher says of it: package manifest reads it. Null: nothing
 	hashes hashes
 }
 
@@ -182,11 +182,8 @@ func readTarget(name string, v cjson.Value) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	t := Target{Name: name, Length: n, hashes: sums}
-	if custom, told := v.Member("custom"); told {
-		t.Custom = custom.AppendCanonical(nil)
-	}
-	return t, nil
+	custom, _ := v.Member("custom")
+	return Target{Name: name, Length: n, Custom: custom, hashes: sums}, nil
 }
 
 // plain reports whether a name is one that can't be taken for anything but a path inside a directory.
