@@ -1,7 +1,9 @@
-// Camctl is the other side of every wire: the stream doctor of whoever looks after a camera.
+// Camctl is the other side of every wire: the stream doctor of whoever looks after a camera, and the tool of whoever
+// publishes its updates.
 //
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
+//	camctl ota init|build|publish|renew|rollout|verify      keys and repository of signed updates
 //	camctl version
 //
 // Exit codes: 0 all is well; 1 something else went wrong; 2 the command line; 3 the camera can't be reached; 4 the
@@ -49,6 +51,7 @@ func (f *fault) Unwrap() error { return f.err }
 type commands struct {
 	Watch   watchCommand   `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
 	Picture pictureCommand `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
+	Ota     otaCommands    `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -46,7 +46,9 @@ func ReasonOf(err error) Reason {
 // Device is what a camera knows of itself. What it does not know stays zero, and every release that asks for it is
 // refused.
 type Device struct {
-	Compatible []string  // of its device tree
+	// Compatible is what its own verified system says that it is made for: VARIANT_ID of its os-release. The names in a
+	// device tree would not do: QEMU's boards have the same one for arm64 and armv7.
+	Compatible []string
 	Slot       string    // how its slots are laid out
 	Knows      []string  // the words of Release.Needs that it understands
 	Running    Version   // what is booted; zero: not known, everything is newer

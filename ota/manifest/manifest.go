@@ -4,7 +4,7 @@
 //	"custom": {"ocellus": {
 //	  "format": 1,                        another one is refused
 //	  "kind": "slot",                     an image of a whole slot
-//	  "compatible": ["vendor,board"],     of the device tree: for these boards and no other
+//	  "compatible": ["rpi4"],             for these boards and no other, as their systems name themselves
 //	  "slot": "fit-squashfs",             how the slot is laid out
 //	  "version": "1.4.0",
 //	  "min_floor": "1.3.0",               optional: once this release is confirmed no older one is installed

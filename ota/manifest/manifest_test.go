@@ -55,7 +55,7 @@ func segments(b []byte) []any {
 func full() doc {
 	b := image()
 	return doc{
-		"format": 1, "kind": "slot", "compatible": []any{"linux,dummy-virt", "example,cam"}, "slot": "fit-squashfs",
+		"format": 1, "kind": "slot", "compatible": []any{"qemu-virt-arm64", "example,cam"}, "slot": "fit-squashfs",
 		"version": "1.4.0", "min_floor": "1.3.0", "bootloader": "2023.1.0",
 		"storage": doc{"kinds": []any{"block"}, "slot_bytes": 25165824}, "needs": []any{"delta-2"},
 		"size": len(b), "sha256": sum(b), "segments": segments(b),
@@ -106,6 +106,13 @@ func TestGolden(t *testing.T) {
 		if got, want := releases[0], wanted(t)[name]; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got\n%+v, want\n%+v", name, got, want)
 		}
+		again, err := manifest.Format(releases[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, _ := manifest.Releases(signed(t, json.RawMessage(again))); !reflect.DeepEqual(back, releases) {
+			t.Errorf("%s: written and read again: got\n%+v, want\n%+v", name, back, releases)
+		}
 	}
 }
 
@@ -127,7 +134,7 @@ func wanted(t *testing.T) map[string]manifest.Release {
 		Segments: []manifest.Sum{cut(0, mib), cut(mib, 2*mib), cut(2*mib, len(b))}, Severity: manifest.Routine,
 		Rollout: manifest.Rollout{Share: manifest.AllShare}}
 	full := least
-	full.Compatible = []string{"linux,dummy-virt", "example,cam"}
+	full.Compatible = []string{"qemu-virt-arm64", "example,cam"}
 	full.Version, full.MinFloor, full.Bootloader = version("1.4.0"), version("1.3.0"), version("2023.1.0")
 	full.Storage = manifest.Storage{Kinds: []string{"block"}, SlotBytes: 25165824}
 	full.Needs, full.Severity, full.Downtime = []string{"delta-2"}, manifest.Security, 40*time.Second

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/theupdateframework/go-tuf/v2/metadata/config"
+	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
+)
+
+// publisher is a directory with an age identity, keys and a repository.
+type publisher struct {
+	t   *testing.T
+	dir string
+}
+
+func (p publisher) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p publisher) write(name string, b []byte) string {
+	p.t.Helper()
+	if err := os.WriteFile(p.path(name), b, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.path(name)
+}
+
+// run runs camctl ota and returns its exit code and what it said.
+func (p publisher) run(args ...string) (code int, said string) {
+	p.t.Helper()
+	var out bytes.Buffer
+	code = run(p.t.Context(), append([]string{"ota"}, args...), streams{strings.NewReader(""), &out, &out})
+	return code, out.String()
+}
+
+// must runs a command that has to go well.
+func (p publisher) must(args ...string) string {
+	p.t.Helper()
+	code, said := p.run(args...)
+	if code != exitOK {
+		p.t.Fatalf("camctl ota %q: code %d\n%s", args, code, said)
+	}
+	return said
+}
+
+func newPublisher(t *testing.T) publisher {
+	t.Helper()
+	p := publisher{t, t.TempDir()}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("identity", []byte(id.String()+"\n"))
+	p.must("init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient", id.Recipient().String())
+	return p
+}
+
+// publish builds and publishes a release, and returns the name of its target.
+func (p publisher) publish(version string, image []byte, more ...string) string {
+	p.t.Helper()
+	slot := p.write("slot-"+version, image)
+	p.must("build", "--board", "qemu-virt-arm64", "--slot", slot, "--version", version, "-o", p.path("release.json"))
+	p.must(append([]string{"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"),
+		p.path("release.json")}, more...)...)
+	return "qemu-virt-arm64/ocellus-" + version + ".img"
+}
+
+func (p publisher) change(args ...string) string {
+	p.t.Helper()
+	return p.must(append([]string{args[0], "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity")}, args[1:]...)...)
+}
+
+func wants(t *testing.T, said string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(said, w) {
+			t.Errorf("got %q, want %q in it", said, w)
+		}
+	}
+}
+
+// TestPublish is a publisher's life: keys, two releases, a rollout that widens and is halted.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	wants(t, p.must("verify", "--repo", p.path("repo")), "root         1,", "0 targets, all as they were signed")
+	image := bytes.Repeat([]byte("slot"), 700_000) // three segments
+	p.publish("1.4.0", image)
+	target := p.publish("1.5.0", append(image, 'x'), "--share", "100", "--start", "2026-12-01T08:00:00Z")
+	said := p.must("verify", "--repo", p.path("repo"), "--root", filepath.Join(p.path("repo"), "1.root.json"))
+	wants(t, said, "targets      3,", "release 1.4.0 for qemu-virt-arm64, routine, 2800000 bytes, share 10000",
+		"release 1.5.0 for qemu-virt-arm64, routine, 2800001 bytes, share 100 of", "2 targets")
+	wants(t, p.change("rollout", "--share", "5000", target), `"share":5000`, `"start":"2026-12-01T08:00:00Z"`)
+	wants(t, p.change("rollout", "--halt", target), `"halt":true`, `"share":5000`)
+	wants(t, p.must("verify", "--repo", p.path("repo")), "share 5000 of 10000, HALTED")
+	wants(t, p.change("rollout", "--resume", target), `"halt":false`)
+	wants(t, p.change("renew"), "timestamp 7,")
+	p.downloads(target, append(image, 'x'))
+}
+
+// downloads lets go-tuf's own client fetch a target from a web server.
+func (p publisher) downloads(target string, want []byte) {
+	p.t.Helper()
+	server := httptest.NewServer(http.FileServer(http.Dir(p.path("repo"))))
+	defer server.Close()
+	root, err := os.ReadFile(filepath.Join(p.path("repo"), "1.root.json"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cfg, err := config.New(server.URL, root)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cfg.LocalMetadataDir, cfg.LocalTargetsDir = p.path("theirs"), p.path("theirs")
+	client, err := updater.New(cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	info, err := client.GetTargetInfo(target)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, got, err := client.DownloadTarget(info, p.path("theirs/image"), ""); err != nil || !bytes.Equal(got, want) {
+		p.t.Errorf("go-tuf: got %d bytes, %v, want %d", len(got), err, len(want))
+	}
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	target := p.publish("1.4.0", []byte("an image"))
+	other := newPublisher(t)
+	code, said := p.run("verify", "--repo", p.path("repo"), "--root", filepath.Join(other.path("repo"), "1.root.json"))
+	if code == exitOK {
+		t.Errorf("another publisher's root: %s", said)
+	}
+	wants(t, said, "threshold not met")
+	late := time.Now().AddDate(0, 2, 0).UTC().Format(time.RFC3339)
+	_, said = p.run("verify", "--repo", p.path("repo"), "--at", late)
+	wants(t, said, "verify timestamp.json: expired")
+	files, err := filepath.Glob(filepath.Join(p.path("repo"), "targets", filepath.Dir(target), "*.img"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("got %q, %v", files, err)
+	}
+	if err := os.WriteFile(files[0], []byte("an imagE"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, said = p.run("verify", "--repo", p.path("repo"))
+	wants(t, said, "mismatch")
+}
+
+// TestKeys: no key lies anywhere in clear, and each opens only for whom it was made.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	paths, err := filepath.Glob(p.path("keys/*"))
+	if err != nil || len(paths) != 6 {
+		t.Fatalf("got %q, %v, want 3 + 3 keys", paths, err)
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil || !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n")) || bytes.Contains(b, []byte("PRIVATE KEY")) {
+			t.Errorf("%s: %v, %.40q", path, err, b)
+		}
+	}
+	stranger, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := p.write("stranger", []byte(stranger.String()))
+	if code, said := p.run("renew", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", id); code == exitOK {
+		t.Errorf("a stranger's identity: %s", said)
+	}
+	for name, args := range map[string][]string{
+		"keys in clear":      {"init", "--keys", p.path("k"), "--repo", p.path("r")},
+		"no root key at all": {"init", "--keys", p.path("k"), "--repo", p.path("r"), "--threshold", "0", "--recipient", stranger.Recipient().String()},
+		"no way to open":     {"renew", "--repo", p.path("repo"), "--keys", p.path("keys")},
+		"share of too much":  {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), "--share", "10001", p.publish("1.0.0", []byte("x"))},
+		"bad version":        {"build", "--board", "b", "--slot", id, "--version", "1", "-o", p.path("x")},
+	} {
+		if code, said := p.run(args...); code != exitUsage {
+			t.Errorf("%s: code %d, %s", name, code, said)
+		}
+	}
+	for name, args := range map[string][]string{
+		"init over a repository": {"init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient", stranger.Recipient().String()},
+		"init over keys":         {"init", "--keys", p.path("keys"), "--repo", p.path("r"), "--recipient", stranger.Recipient().String()},
+		"the same release again": {"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), p.path("release.json")},
+		"rollout of nothing":     {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), "--halt", "nothing"},
+	} {
+		if code, said := p.run(args...); code != exitOther {
+			t.Errorf("%s: code %d, %s", name, code, said)
+		}
+	}
+}
+
+// TestPassphrase: a passphrase makes and opens keys, another one does not.
+func TestPassphrase(t *testing.T) {
+	t.Parallel()
+	p := publisher{t, t.TempDir()}
+	r, err := age.NewScryptRecipient("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetWorkFactor(10) // 18 in earnest: a second
+	if _, err := newKeyFile(p.path("root-1.key"), r); err != nil {
+		t.Fatal(err)
+	}
+	for pass, good := range map[string]bool{"correct horse\n": true, "wrong horse\n": false, "": false} {
+		ring := keyring{Keys: p.dir, Passphrase: "-"}
+		by, err := ring.identity(strings.NewReader(pass))
+		if err == nil {
+			_, err = ring.signers("root", by)
+		}
+		if (err == nil) != good {
+			t.Errorf("%q: got %v, want it to open: %v", pass, err, good)
+		}
+		if err != nil && strings.Contains(err.Error(), "horse") {
+			t.Errorf("the error tells the passphrase: %v", err)
+		}
+	}
+}
+
+// TestRolloutKeeps: what a later publisher said in a release stays.
+func TestRolloutKeeps(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	target := p.publish("1.4.0", []byte("x"))
+	r, err := openRepository(p.path("repo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := bytes.Replace(*r.targets.Signed.Targets[target].Custom, []byte(`"rollout":{`), []byte(`"later":[1],"rollout":{"later":2,`), 1)
+	r.targets.Signed.Targets[target].Custom = (*json.RawMessage)(&raw)
+	share := 7
+	if err := r.setRollout(target, rolloutChange{share: &share}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, string(*r.targets.Signed.Targets[target].Custom), `"later":[1]`, `"later":2`, `"share":7`)
+}
