@@ -3,7 +3,7 @@
 //
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
-//	camctl ota init|build|publish|renew|rollout|verify      keys and repository of signed updates
+//	camctl ota init|build|publish|renew|rollout|root|verify keys and repository of signed updates
 //	camctl version
 //
 // Exit codes: 0 all is well; 1 something else went wrong; 2 the command line; 3 the camera can't be reached; 4 the

@@ -12,6 +12,7 @@ type otaCommands struct {
 	Publish otaPublish `cmd:"" help:"Add a release to a repository and sign it."`
 	Renew   otaRenew   `cmd:"" help:"Sign the timestamp anew, before it expires. Needs the timestamp's key alone."`
 	Rollout otaRollout `cmd:"" help:"Widen, start or halt the rollout of a release."`
+	Root    otaRoot    `cmd:"" help:"Make the next root: other keys, or more time. The holders of root keys sign in turn."`
 	Verify  otaVerify  `cmd:"" help:"Say who signed what in a repository, until when, for which boards; check every file."`
 }
 
@@ -26,5 +27,5 @@ type lives struct {
 type keyring struct {
 	Keys       string `required:"" type:"path" help:"The directory of the key files."`
 	Identity   string `xor:"open" type:"path" placeholder:"FILE" help:"The age identity that opens them."`
-	Passphrase string `name:"passphrase-file" xor:"open" placeholder:"FILE" help:"The first line of this file opens them; - reads it from stdin."`
+	Passphrase string `name:"passphrase-file" xor:"open" placeholder:"FILE" help:"Its first line opens them; - is stdin."`
 }

@@ -77,8 +77,9 @@ func readKeyFile(path string, by age.Identity) (signature.Signer, error) {
 	return signature.LoadSigner(key, crypto.Hash(0))
 }
 
-// signers opens all keys of a role that lie in the directory.
-func (k keyring) signers(role string, by age.Identity) ([]signature.Signer, error) {
+// signers opens the keys of a role that lie in the directory, and returns those that the root knows. A revoked key may
+// lie beside the new one.
+func (k keyring) signers(role string, known []string, by age.Identity) ([]signature.Signer, error) {
 	paths, err := filepath.Glob(filepath.Join(k.Keys, role+"-*.key"))
 	if err != nil {
 		return nil, err
@@ -90,10 +91,16 @@ func (k keyring) signers(role string, by age.Identity) ([]signature.Signer, erro
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, s)
+		id, err := signerID(s)
+		if err != nil {
+			return nil, fmt.Errorf("open key %s: %w", path, err)
+		}
+		if slices.Contains(known, id) {
+			all = append(all, s)
+		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("sign %s: no %s-*.key in %s", role, role, k.Keys)
+		return nil, fmt.Errorf("sign %s: no %s-*.key in %s is a key of this repository", role, role, k.Keys)
 	}
 	return all, nil
 }
@@ -133,7 +140,7 @@ func recipient(to, passphraseFile string, in io.Reader) (age.Recipient, error) {
 	}
 	all, err := age.ParseRecipients(strings.NewReader(to))
 	if err != nil || len(all) != 1 {
-		return nil, &fault{exitUsage, errors.New("keys are never written in clear: --recipient age1..., or --passphrase-file")}
+		return nil, &fault{exitUsage, errors.New("keys are never in clear: --recipient age1..., or --passphrase-file")}
 	}
 	return all[0], nil
 }

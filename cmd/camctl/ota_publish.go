@@ -27,7 +27,7 @@ type otaInit struct {
 	Repo       string `required:"" type:"path" help:"The directory of the repository, made if it is not there."`
 	Recipient  string `xor:"seal" placeholder:"age1..." help:"The age recipient that keys are encrypted for."`
 	Online     string `placeholder:"age1..." help:"Another one for the keys of snapshot and timestamp."`
-	Passphrase string `name:"passphrase-file" xor:"seal" placeholder:"FILE" help:"Encrypt by the first line of this file; - reads it from stdin."`
+	Passphrase string `name:"passphrase-file" xor:"seal" placeholder:"FILE" help:"Encrypt by its first line; - is stdin."`
 	RootKeys   int    `default:"3" help:"How many root keys."`
 	Threshold  int    `default:"2" help:"How many of them have to sign."`
 }
@@ -85,11 +85,11 @@ func (c *otaInit) publish(out io.Writer, ring newRing) error {
 	if err := r.publish(keys, now, c.lives); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "repository %s: root 1, signed by %d keys, %d needed\n", c.Repo, c.RootKeys, c.Threshold)
-	fmt.Fprintf(out, "the root for images: %s\n", filepath.Join(c.Repo, metadataName("root", 1)))
-	fmt.Fprintf(out, "keys in %s: take root-*.key to places of their own, far from here and from one another; targets-*.key is\n"+
-		"needed to publish and to widen or halt a rollout, snapshot-*.key beside it, timestamp-*.key alone to renew\n", c.Keys)
-	return nil
+	_, err = fmt.Fprintf(out, "repository %s: root 1, signed by %d keys, %d needed\nthe root for images: %s\n"+
+		"keys in %s: take root-*.key to places of their own, far from one another. targets-*.key, snapshot-*.key and\n"+
+		"timestamp-*.key publish and change rollouts, timestamp-*.key alone renews\n",
+		c.Repo, c.RootKeys, c.Threshold, filepath.Join(c.Repo, metadataName("root", 1)), c.Keys)
+	return err
 }
 
 // newRing makes keys. Its first error stays.
@@ -120,11 +120,11 @@ func (r *newRing) make(role string, number int, to age.Recipient) {
 
 type otaBuild struct {
 	Slot       string        `required:"" type:"existingfile" help:"The slot's image."`
-	Board      []string      `required:"" help:"The board that it is for, as its system names itself (BOARD of make image); several if it fits several."`
+	Board      []string      `required:"" help:"The board that it is for: BOARD of make image. Several if it fits them."`
 	Version    string        `required:"" help:"MAJOR.MINOR.PATCH or MAJOR.MINOR.PATCH-PRE."`
 	Kind       string        `default:"fit-squashfs" help:"How the slot is laid out."`
 	MinFloor   string        `placeholder:"VERSION" help:"Once this release is confirmed no older one is installed."`
-	Bootloader string        `placeholder:"VERSION" help:"The oldest boot loader that can boot it; U-Boot 2023.01 is 2023.1.0."`
+	Bootloader string        `placeholder:"VERSION" help:"The oldest boot loader for it; U-Boot 2023.01 is 2023.1.0."`
 	Storage    []string      `help:"What the slot must lie on: block, nor, nand. Any if not said."`
 	Needs      []string      `help:"What a camera must know to install it."`
 	Notes      string        `type:"existingfile" help:"A file with notes for the owner."`
@@ -165,14 +165,16 @@ func (c *otaBuild) Run(s streams) error {
 	if err := statefile.WriteBytes(c.Out, append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s: release %s for %s, %d bytes, sha256 %x\n", name, r.Version, strings.Join(r.Compatible, ", "), r.Size, r.Sum)
+	_, err = fmt.Fprintf(s.out, "%s: release %s for %s, %d bytes, sha256 %x\n", name, r.Version,
+		strings.Join(r.Compatible, ", "), r.Size, r.Sum)
 	return err
 }
 
 // release takes what the command line says.
 func (c *otaBuild) release() (manifest.Release, error) {
 	r := manifest.Release{Compatible: c.Board, Slot: c.Kind, Needs: c.Needs, Storage: manifest.Storage{Kinds: c.Storage},
-		Severity: manifest.Severity(c.Severity), Downtime: c.Downtime.Truncate(time.Second), Rollout: manifest.Rollout{Share: manifest.AllShare}}
+		Severity: manifest.Severity(c.Severity), Downtime: c.Downtime.Truncate(time.Second),
+		Rollout: manifest.Rollout{Share: manifest.AllShare}}
 	for _, v := range []struct {
 		text string
 		to   *manifest.Version
@@ -246,7 +248,7 @@ func (c *otaPublish) Run(s streams) error {
 	if _, there := r.targets.Signed.Targets[d.Target]; there {
 		return fmt.Errorf("publish %s: it is there already; a release never changes", d.Target)
 	}
-	keys, err := c.open(s.in)
+	keys, err := c.open(r, s.in)
 	if err != nil {
 		return err
 	}
@@ -259,19 +261,21 @@ func (c *otaPublish) Run(s streams) error {
 	if err := r.publish(keys, time.Now(), c.lives); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "published %s: targets %d, snapshot %d, timestamp %d\n", d.Target, r.targets.Signed.Version,
+	_, err = fmt.Fprintf(s.out, "published %s: targets %d, snapshot %d, timestamp %d\n", d.Target,
+		r.targets.Signed.Version,
 		r.snapshot.Signed.Version, r.timestamp.Signed.Version)
 	return err
 }
 
 // open opens the keys that a publication needs.
-func (k keyring) open(in io.Reader) (keys openedKeys, err error) {
+func (k keyring) open(r *repository, in io.Reader) (keys openedKeys, err error) {
 	by, err := k.identity(in)
 	if err != nil {
 		return openedKeys{}, err
 	}
-	for role, to := range map[string]*[]signature.Signer{"targets": &keys.targets, "snapshot": &keys.snapshot, "timestamp": &keys.timestamp} {
-		if *to, err = k.signers(role, by); err != nil {
+	for role, to := range map[string]*[]signature.Signer{"targets": &keys.targets, "snapshot": &keys.snapshot,
+		"timestamp": &keys.timestamp} {
+		if *to, err = k.signers(role, r.root.Signed.Roles[role].KeyIDs, by); err != nil {
 			return openedKeys{}, err
 		}
 	}
@@ -282,6 +286,7 @@ type otaRenew struct {
 	lives
 	keyring
 	Repo string `required:"" type:"path" help:"The directory of the repository."`
+	All  bool   `help:"Targets and snapshot, too: before they expire, or once root has given them other keys."`
 }
 
 // Run signs the timestamp anew.
@@ -290,19 +295,31 @@ func (c *otaRenew) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	by, err := c.identity(s.in)
-	if err != nil {
+	if err := c.sign(r, s.in); err != nil {
 		return err
 	}
-	keys, err := c.signers("timestamp", by)
-	if err != nil {
-		return err
-	}
-	if err := r.renew(keys, time.Now(), c.lives); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.out, "timestamp %d, valid until %s\n", r.timestamp.Signed.Version, r.timestamp.Signed.Expires.Format(time.RFC3339))
+	_, err = fmt.Fprintf(s.out, "timestamp %d, valid until %s\n", r.timestamp.Signed.Version,
+		r.timestamp.Signed.Expires.Format(time.RFC3339))
 	return err
+}
+
+func (c *otaRenew) sign(r *repository, in io.Reader) error {
+	if c.All {
+		keys, err := c.open(r, in)
+		if err != nil {
+			return err
+		}
+		return r.publish(keys, time.Now(), c.lives)
+	}
+	by, err := c.identity(in)
+	if err != nil {
+		return err
+	}
+	keys, err := c.signers("timestamp", r.root.Signed.Roles["timestamp"].KeyIDs, by)
+	if err != nil {
+		return err
+	}
+	return r.renew(keys, time.Now(), c.lives)
 }
 
 type otaRollout struct {
@@ -326,7 +343,7 @@ func (c *otaRollout) Run(s streams) error {
 	if c.Halt || c.Resume {
 		change.halt = &c.Halt
 	}
-	keys, err := c.open(s.in)
+	keys, err := c.open(r, s.in)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/ocellus/ocellus/ota/trust"
 )
 
-// repository is a TUF repository in a directory, with consistent snapshots: metadata at the top, targets under targets/.
+// repository is a TUF repository in a directory, with consistent snapshots: metadata at the top, targets in targets.
 type repository struct {
 	dir       string
 	root      *metadata.Metadata[metadata.RootType]
@@ -36,7 +36,8 @@ func metadataName(role string, version int64) string {
 
 // openRepository reads the present state of a repository. It does not verify it: whoever holds the keys made it.
 func openRepository(dir string) (*repository, error) {
-	r := &repository{dir: dir, root: metadata.Root(), timestamp: metadata.Timestamp(), snapshot: metadata.Snapshot(), targets: metadata.Targets()}
+	r := &repository{dir: dir, root: metadata.Root(), timestamp: metadata.Timestamp(), snapshot: metadata.Snapshot(),
+		targets: metadata.Targets()}
 	newest := int64(0)
 	for {
 		_, err := os.Stat(filepath.Join(dir, metadataName("root", newest+1)))
@@ -74,7 +75,8 @@ func openRepository(dir string) (*repository, error) {
 }
 
 // newRepository makes an empty one, whose root names keys for the roles.
-func newRepository(dir string, keys map[string][]ed25519.PublicKey, rootThreshold int, now time.Time, l lives) (*repository, error) {
+func newRepository(dir string, keys map[string][]ed25519.PublicKey, rootThreshold int, now time.Time,
+	l lives) (*repository, error) {
 	r := &repository{dir: dir, root: metadata.Root(whole(now.Add(l.Root))), timestamp: metadata.Timestamp(),
 		snapshot: metadata.Snapshot(), targets: metadata.Targets()}
 	for role, all := range keys {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 )
@@ -74,7 +75,8 @@ func (p publisher) publish(version string, image []byte, more ...string) string 
 
 func (p publisher) change(args ...string) string {
 	p.t.Helper()
-	return p.must(append([]string{args[0], "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity")}, args[1:]...)...)
+	return p.must(append([]string{args[0], "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
+		p.path("identity")}, args[1:]...)...)
 }
 
 func wants(t *testing.T, said string, words ...string) {
@@ -179,21 +181,27 @@ func TestKeys(t *testing.T) {
 		t.Errorf("a stranger's identity: %s", said)
 	}
 	for name, args := range map[string][]string{
-		"keys in clear":      {"init", "--keys", p.path("k"), "--repo", p.path("r")},
-		"no root key at all": {"init", "--keys", p.path("k"), "--repo", p.path("r"), "--threshold", "0", "--recipient", stranger.Recipient().String()},
-		"no way to open":     {"renew", "--repo", p.path("repo"), "--keys", p.path("keys")},
-		"share of too much":  {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), "--share", "10001", p.publish("1.0.0", []byte("x"))},
-		"bad version":        {"build", "--board", "b", "--slot", id, "--version", "1", "-o", p.path("x")},
+		"keys in clear": {"init", "--keys", p.path("k"), "--repo", p.path("r")},
+		"no root key at all": {"init", "--keys", p.path("k"), "--repo", p.path("r"), "--threshold", "0", "--recipient",
+			stranger.Recipient().String()},
+		"no way to open": {"renew", "--repo", p.path("repo"), "--keys", p.path("keys")},
+		"share of too much": {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
+			p.path("identity"), "--share", "10001", p.publish("1.0.0", []byte("x"))},
+		"bad version": {"build", "--board", "b", "--slot", id, "--version", "1", "-o", p.path("x")},
 	} {
 		if code, said := p.run(args...); code != exitUsage {
 			t.Errorf("%s: code %d, %s", name, code, said)
 		}
 	}
 	for name, args := range map[string][]string{
-		"init over a repository": {"init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient", stranger.Recipient().String()},
-		"init over keys":         {"init", "--keys", p.path("keys"), "--repo", p.path("r"), "--recipient", stranger.Recipient().String()},
-		"the same release again": {"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), p.path("release.json")},
-		"rollout of nothing":     {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"), "--halt", "nothing"},
+		"init over a repository": {"init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient",
+			stranger.Recipient().String()},
+		"init over keys": {"init", "--keys", p.path("keys"), "--repo", p.path("r"), "--recipient",
+			stranger.Recipient().String()},
+		"the same release again": {"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
+			p.path("identity"), p.path("release.json")},
+		"rollout of nothing": {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
+			p.path("identity"), "--halt", "nothing"},
 	} {
 		if code, said := p.run(args...); code != exitOther {
 			t.Errorf("%s: code %d, %s", name, code, said)
@@ -210,14 +218,23 @@ func TestPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.SetWorkFactor(10) // 18 in earnest: a second
-	if _, err := newKeyFile(p.path("root-1.key"), r); err != nil {
+	private, err := newKeyFile(p.path("root-1.key"), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := metadata.KeyFromPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := k.ID()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for pass, good := range map[string]bool{"correct horse\n": true, "wrong horse\n": false, "": false} {
 		ring := keyring{Keys: p.dir, Passphrase: "-"}
 		by, err := ring.identity(strings.NewReader(pass))
 		if err == nil {
-			_, err = ring.signers("root", by)
+			_, err = ring.signers("root", []string{id}, by)
 		}
 		if (err == nil) != good {
 			t.Errorf("%q: got %v, want it to open: %v", pass, err, good)
@@ -237,11 +254,55 @@ func TestRolloutKeeps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := bytes.Replace(*r.targets.Signed.Targets[target].Custom, []byte(`"rollout":{`), []byte(`"later":[1],"rollout":{"later":2,`), 1)
+	raw := bytes.Replace(*r.targets.Signed.Targets[target].Custom, []byte(`"rollout":{`),
+		[]byte(`"later":[1],"rollout":{"later":2,`), 1)
 	r.targets.Signed.Targets[target].Custom = (*json.RawMessage)(&raw)
 	share := 7
 	if err := r.setRollout(target, rolloutChange{share: &share}); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, string(*r.targets.Signed.Targets[target].Custom), `"later":[1]`, `"later":2`, `"share":7`)
+}
+
+// TestRoot replaces the key of the timestamp and one of root, by two holders of root keys who never meet.
+func TestRoot(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	target := p.publish("1.4.0", []byte("an image"))
+	recipient, err := os.ReadFile(p.path("identity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := age.ParseX25519Identity(strings.TrimSpace(string(recipient)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(p.path(to)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(p.path(from), p.path(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("keys/root-2.key", "ada/root-2.key")
+	move("keys/root-3.key", "bob/root-3.key")
+	wants(t, p.change("root", "--replace", "timestamp", "--replace", "root-1", "--recipient", id.Recipient().String()),
+		"more root keys have to sign") // root-1 signs for the old root, root-2 (new) for the new one
+	wants(t, p.must("verify", "--repo", p.path("repo")), "root         1,") // a draft is nobody's business
+	if code, said := p.run("root", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"),
+		"--replace", "targets", "--recipient", id.Recipient().String()); code != exitOther {
+		t.Errorf("other keys in a draft that is signed: code %d, %s", code, said)
+	}
+	wants(t, p.must("root", "--repo", p.path("repo"), "--keys", p.path("ada"), "--identity", p.path("identity")),
+		"root 2,")
+	if code, said := p.run("verify", "--repo", p.path("repo")); code == exitOK {
+		t.Errorf("the old timestamp under the new root: %s", said)
+	}
+	p.change("renew") // the new key of timestamp is beside the old one
+	wants(t, p.must("verify", "--repo", p.path("repo"), "--root", filepath.Join(p.path("repo"), "1.root.json")),
+		"root         2,", "1 targets")
+	wants(t, p.change("renew", "--all"), "timestamp")
+	p.downloads(target, []byte("an image"))
 }

@@ -18,7 +18,7 @@ import (
 
 type otaVerify struct {
 	Repo string `required:"" type:"path" help:"The directory of the repository."`
-	Root string `type:"existingfile" placeholder:"FILE" help:"The root that cameras have; the repository's first one if not said, which proves nothing about who made it."`
+	Root string `type:"existingfile" placeholder:"FILE" help:"The root that cameras have; the first one if not said."`
 	At   string `placeholder:"TIME" help:"As if it were then: 2026-12-01T08:00:00Z."`
 }
 
@@ -101,7 +101,8 @@ func (c *otaVerify) tell(out io.Writer, u trust.Update) error {
 		for _, s := range sigs {
 			ids = append(ids, s.KeyID[:min(8, len(s.KeyID))])
 		}
-		if _, err := fmt.Fprintf(out, "%-9s %4d, valid until %s, signatures of %s\n", m.role, version, expires.Format(time.RFC3339),
+		if _, err := fmt.Fprintf(out, "%-9s %4d, valid until %s, signatures of %s\n", m.role, version,
+			expires.Format(time.RFC3339),
 			strings.Join(ids, ", ")); err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ func TestCanonical(t *testing.T) {
 		{"escapes", `"\"\\\/\b\f\n\r\t\u0001\u00e4\u2028\ud83c\udfa5"`, "\"\\\"\\\\/\b\f\n\r\t\x01ä\u2028🎥\""},
 		{"numbers", `[0,-1,9223372036854775807,-9223372036854775808]`, `[0,-1,9223372036854775807,-9223372036854775808]`},
 		{"empty", `{"a":{},"b":[],"c":""}`, `{"a":{},"b":[],"c":""}`},
-		{"deep", strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1)},
+		{"deep", strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), strings.Repeat("[",
+			MaxDepth+1) + strings.Repeat("]", MaxDepth+1)},
 		{"false", `false`, `false`},
 	} {
 		v, err := Parse([]byte(c.in))
@@ -27,9 +28,12 @@ func TestCanonical(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{"", " ", "{", "[", `"`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{a:1}`, `{"a" 1}`, "[1", "[1,", "[1,]",
-		"[1 2]", "01", "-0", "-", "+1", "1.0", "1e1", "9223372036854775808", "NaN", "nul", "tru", "True", "1 1", "{}{}", "\ufeff{}",
-		`{"a":1,"a":1}`, `{"a":1,"\u0061":1}`, "\"\x00\"", "\"\n\"", "\"\\\n\"", "\"\xff\"", `"\x"`, `"\u12"`, `"\u12g4"`, `"\ud83c"`,
+	for _, in := range []string{"", " ", "{", "[", `"`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{a:1}`,
+		`{"a" 1}`, "[1", "[1,", "[1,]",
+		"[1 2]", "01", "-0", "-", "+1", "1.0", "1e1", "9223372036854775808", "NaN", "nul", "tru", "True", "1 1", "{}{}",
+		"\ufeff{}",
+		`{"a":1,"a":1}`, `{"a":1,"\u0061":1}`, "\"\x00\"", "\"\n\"", "\"\\\n\"", "\"\xff\"", `"\x"`, `"\u12"`, `"\u12g4"`,
+		`"\ud83c"`,
 		`"\udfa5"`, `"\ud83c\ud83c"`, `"\ud83c\n"`, `"\ud83cXudfa5"`, `"\`, `"\u`, `"\ud83c\`, "'a'", "// a\n1",
 		strings.Repeat("[", MaxDepth+2) + strings.Repeat("]", MaxDepth+2), "[" + strings.Repeat("0,", MaxValues) + "0]"} {
 		if v, err := Parse([]byte(in)); !errors.Is(err, ErrSyntax) {

@@ -76,7 +76,10 @@ func Judge(r Release, d Device) error {
 func Choose(all []Release, d Device) (Release, error) {
 	err := fmt.Errorf("choose a release: %w", NoRelease)
 	foreign := true
-	for _, r := range slices.SortedStableFunc(slices.Values(all), func(a, b Release) int { return b.Version.Compare(a.Version) }) {
+	for _, r := range slices.SortedStableFunc(slices.Values(all), func(a,
+		b Release) int {
+		return b.Version.Compare(a.Version)
+	}) {
 		bad := Judge(r, d)
 		if bad == nil {
 			return r, nil

@@ -27,8 +27,9 @@ func release(v string) manifest.Release {
 }
 
 func device() manifest.Device {
-	return manifest.Device{Compatible: []string{"example,cam-rev2", "example,cam"}, Slot: "fit-squashfs", Running: version("1.3.0"),
-		Floor: version("1.2.0").Floor(), Bootloader: version("2023.1.0"), Storage: "block", SlotBytes: 24 << 20,
+	return manifest.Device{Compatible: []string{"example,cam-rev2", "example,cam"}, Slot: "fit-squashfs",
+		Running: version("1.3.0"),
+		Floor:   version("1.2.0").Floor(), Bootloader: version("2023.1.0"), Storage: "block", SlotBytes: 24 << 20,
 		ID: []byte("0123456789abcdef"), Reached: noon}
 }
 
@@ -43,22 +44,34 @@ func TestJudge(t *testing.T) {
 	}{
 		{"fits", func(*R, *D) {}, ""},
 		{"no board", func(r *R, _ *D) { r.Compatible = nil }, manifest.EmptyCompatible},
-		{"no board, and the camera does not know its own", func(r *R, d *D) { r.Compatible, d.Compatible = nil, nil }, manifest.EmptyCompatible},
+		{"no board, and the camera does not know its own", func(r *R, d *D) { r.Compatible, d.Compatible = nil, nil },
+			manifest.EmptyCompatible},
 		{"another board", func(r *R, _ *D) { r.Compatible = []string{"example,camera"} }, manifest.OtherBoard},
 		{"a camera that does not know its board", func(_ *R, d *D) { d.Compatible = nil }, manifest.OtherBoard},
 		{"another slot kind", func(r *R, _ *D) { r.Slot = "ubifs" }, manifest.OtherSlot},
 		{"needs what it knows", func(r *R, d *D) { r.Needs, d.Knows = []string{"a"}, []string{"b", "a"} }, ""},
 		{"needs more", func(r *R, d *D) { r.Needs, d.Knows = []string{"a", "c"}, []string{"b", "a"} }, manifest.Needs},
-		{"below the floor", func(r *R, d *D) { r.Version, d.Running = version("1.1.9"), manifest.Version{} }, manifest.BelowFloor},
-		{"before the release of the floor", func(r *R, d *D) { r.Version, d.Running = version("1.2.0-rc.1"), manifest.Version{} }, manifest.BelowFloor},
-		{"at the floor, nothing known to run", func(r *R, d *D) { r.Version, d.Running = version("1.2.0"), manifest.Version{} }, ""},
+		{"below the floor", func(r *R, d *D) { r.Version, d.Running = version("1.1.9"), manifest.Version{} },
+			manifest.BelowFloor},
+		{"before the release of the floor", func(r *R, d *D) {
+			r.Version, d.Running = version("1.2.0-rc.1"),
+				manifest.Version{}
+		}, manifest.BelowFloor},
+		{"at the floor, nothing known to run", func(r *R, d *D) {
+			r.Version, d.Running = version("1.2.0"),
+				manifest.Version{}
+		}, ""},
 		{"above the floor, older than what runs", func(r *R, _ *D) { r.Version = version("1.2.5") }, manifest.NotNewer},
 		{"what runs", func(r *R, _ *D) { r.Version = version("1.3.0") }, manifest.NotNewer},
 		{"what ran before the release", func(r *R, _ *D) { r.Version = version("1.3.0-rc.9") }, manifest.NotNewer},
-		{"the owner asks for an older one", func(r *R, d *D) { r.Version, d.Asked = version("1.2.5"), true }, manifest.NotNewer},
+		{"the owner asks for an older one", func(r *R, d *D) { r.Version, d.Asked = version("1.2.5"), true },
+			manifest.NotNewer},
 		{"this boot loader", func(r *R, _ *D) { r.Bootloader = version("2023.1.0") }, ""},
 		{"a newer boot loader", func(r *R, _ *D) { r.Bootloader = version("2023.1.1") }, manifest.OldBootloader},
-		{"an unknown boot loader", func(r *R, d *D) { r.Bootloader, d.Bootloader = version("2023.1.0"), manifest.Version{} }, manifest.UnknownBootloader},
+		{"an unknown boot loader", func(r *R, d *D) {
+			r.Bootloader, d.Bootloader = version("2023.1.0"),
+				manifest.Version{}
+		}, manifest.UnknownBootloader},
 		{"an unknown boot loader that nobody asks for", func(_ *R, d *D) { d.Bootloader = manifest.Version{} }, ""},
 		{"this storage", func(r *R, _ *D) { r.Storage.Kinds = []string{"nor", "block"} }, ""},
 		{"other storage", func(r *R, _ *D) { r.Storage.Kinds = []string{"nor", "nand"} }, manifest.OtherStorage},
@@ -72,7 +85,10 @@ func TestJudge(t *testing.T) {
 		{"begins later, and the owner asks", func(r *R, d *D) { r.Rollout.Start, d.Asked = noon.Add(time.Hour), true }, ""},
 		{"nobody yet", func(r *R, _ *D) { r.Rollout.Share = 0 }, manifest.NotInCohort},
 		{"nobody yet, and the owner asks", func(r *R, d *D) { r.Rollout.Share, d.Asked = 0, true }, ""},
-		{"nearly everybody, and a camera without an id", func(r *R, d *D) { r.Rollout.Share, d.ID = manifest.AllShare-1, nil }, manifest.NotInCohort},
+		{"nearly everybody, and a camera without an id", func(r *R, d *D) {
+			r.Rollout.Share, d.ID = manifest.AllShare-1,
+				nil
+		}, manifest.NotInCohort},
 		{"everybody, and a camera without an id", func(_ *R, d *D) { d.ID = nil }, ""},
 		{"the last place", func(r *R, d *D) { r.Rollout.Share = manifest.Cohort(d.ID, r.Version) }, manifest.NotInCohort},
 		{"one place more", func(r *R, d *D) { r.Rollout.Share = manifest.Cohort(d.ID, r.Version) + 1 }, ""},
@@ -80,7 +96,8 @@ func TestJudge(t *testing.T) {
 		r, d := release("1.4.0"), device()
 		c.change(&r, &d)
 		err := manifest.Judge(r, d)
-		if got := manifest.ReasonOf(err); got != c.want || (err == nil) != (c.want == "") || c.want != "" && !errors.Is(err, c.want) {
+		if got := manifest.ReasonOf(err); got != c.want || (err == nil) != (c.want == "") || c.want != "" && !errors.Is(err,
+			c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -105,7 +122,8 @@ func TestChoose(t *testing.T) {
 		{"the newest", []manifest.Release{release("1.4.0"), release("1.5.0"), release("1.4.1")}, "1.5.0", ""},
 		{"the newest that may be", []manifest.Release{release("1.4.0"), with("1.5.0", halt)}, "1.4.0", ""},
 		{"not one of another board", []manifest.Release{release("1.4.0"), with("1.5.0", other)}, "1.4.0", ""},
-		{"why the newest of this board is not", []manifest.Release{release("1.3.0"), with("1.5.0", halt), with("9.0.0", other)}, "", manifest.Halted},
+		{"why the newest of this board is not", []manifest.Release{release("1.3.0"), with("1.5.0", halt), with("9.0.0",
+			other)}, "", manifest.Halted},
 		{"only other boards", []manifest.Release{with("9.0.0", other)}, "", manifest.OtherBoard},
 		{"nothing newer", []manifest.Release{release("1.3.0"), release("1.0.0")}, "", manifest.NotNewer},
 	} {
@@ -146,8 +164,10 @@ func TestCohort(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	order := []string{"0.0.1-0", "0.0.1", "1.0.0-0", "1.0.0-2", "1.0.0-10", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta",
-		"1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.1", "1.2.0", "1.10.0", "2026.11.3", "4095.255.4095"}
+	order := []string{"0.0.1-0", "0.0.1", "1.0.0-0", "1.0.0-2", "1.0.0-10", "1.0.0-alpha", "1.0.0-alpha.1",
+		"1.0.0-alpha.beta",
+		"1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.1", "1.2.0", "1.10.0", "2026.11.3",
+		"4095.255.4095"}
 	for i, a := range order {
 		if got := version(a).String(); got != a {
 			t.Errorf("%s: written as %s", a, got)
@@ -162,7 +182,8 @@ func TestVersion(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3-a..b", "1.2.3+b", "v1.2.3", " 1.2.3",
+	for _, bad := range []string{"", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3-a..b", "1.2.3+b",
+		"v1.2.3", " 1.2.3",
 		"1.2.-3", "4096.0.0", "0.256.0", "0.0.4096", "1.2.3-ä", "1.2.3-123456789012345678901234567890123"} {
 		if v, err := manifest.ParseVersion(bad); err == nil {
 			t.Errorf("%q: taken for %s", bad, v)

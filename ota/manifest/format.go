@@ -31,7 +31,8 @@ func Format(r Release) ([]byte, error) {
 	put("storage", storage, len(storage) > 1 || r.Storage.SlotBytes > 0)
 	var deltas []object
 	for _, d := range r.Deltas {
-		deltas = append(deltas, object{"source": hex.EncodeToString(d.Source[:]), "target": d.Target, "segments": texts(d.Segments)})
+		deltas = append(deltas, object{"source": hex.EncodeToString(d.Source[:]), "target": d.Target,
+			"segments": texts(d.Segments)})
 	}
 	put("deltas", deltas, len(deltas) > 0)
 	rollout := object{"share": r.Rollout.Share}

@@ -60,7 +60,8 @@ func ExampleParse() {
 }
 
 func ExampleJudge() {
-	r := manifest.Release{Compatible: []string{"example,cam"}, Slot: "fit-squashfs", Version: manifest.Version{Major: 1, Minor: 4},
+	r := manifest.Release{Compatible: []string{"example,cam"}, Slot: "fit-squashfs", Version: manifest.Version{Major: 1,
+		Minor: 4},
 		Rollout: manifest.Rollout{Share: 100}}
 	id := sha256.Sum256([]byte("a camera's random id"))
 	camera := manifest.Device{Compatible: []string{"example,cam"}, Slot: "fit-squashfs", ID: id[:16]}

@@ -60,7 +60,8 @@ func full() doc {
 		"storage": doc{"kinds": []any{"block"}, "slot_bytes": 25165824}, "needs": []any{"delta-2"},
 		"size": len(b), "sha256": sum(b), "segments": segments(b),
 		"notes": "Night pictures are sharper.\nGrüße", "severity": "security", "downtime_s": 40,
-		"deltas":  []any{doc{"source": sum([]byte("old")), "target": "cam-1.3.0-1.4.0.delta", "segments": []any{sum([]byte("delta"))}}},
+		"deltas": []any{doc{"source": sum([]byte("old")), "target": "cam-1.3.0-1.4.0.delta",
+			"segments": []any{sum([]byte("delta"))}}},
 		"rollout": doc{"share": 100, "start": "2026-12-01T08:00:00Z", "halt": false}, "x-later": doc{"any": []any{"thing"}},
 	}
 }
@@ -163,23 +164,28 @@ func TestParseRefuses(t *testing.T) {
 		{"compatible", []any{7}, manifest.Malformed}, {"compatible", []any{"two words"}, manifest.Malformed},
 		{"compatible", many[:17], manifest.Malformed}, {"compatible", []any{long}, manifest.Malformed},
 		{"slot", nil, manifest.Malformed}, {"slot", "a\x00b", manifest.Malformed},
-		{"version", nil, manifest.Malformed}, {"version", "0.0.0", manifest.Malformed}, {"version", "1.2", manifest.Malformed},
+		{"version", nil, manifest.Malformed}, {"version", "0.0.0", manifest.Malformed}, {"version", "1.2",
+			manifest.Malformed},
 		{"version", 12, manifest.Malformed}, {"min_floor", "1.4.1", manifest.Malformed},
 		{"min_floor", "1.3.0-rc.1", manifest.Malformed}, {"bootloader", "v1", manifest.Malformed},
 		{"storage", "block", manifest.Malformed}, {"storage", doc{"slot_bytes": -1}, manifest.Malformed},
 		{"storage", doc{"kinds": 1}, manifest.Malformed}, {"needs", doc{}, manifest.Malformed},
-		{"size", 0, manifest.Malformed}, {"size", len(image()) + 1, manifest.Malformed}, {"size", int64(10 << 30), manifest.Malformed},
+		{"size", 0, manifest.Malformed}, {"size", len(image()) + 1, manifest.Malformed}, {"size", int64(10 << 30),
+			manifest.Malformed},
 		{"sha256", sum(nil), manifest.Malformed}, {"sha256", "00", manifest.Malformed},
 		{"sha256", strings.ToUpper(sum(image())), manifest.Malformed},
 		{"segments", segments(image())[:2], manifest.Malformed}, {"segments", many, manifest.Malformed},
 		{"segments", []any{1, 2, 3}, manifest.Malformed}, {"segments", nil, manifest.Malformed},
-		{"notes", long, manifest.Malformed}, {"notes", "bell \x07", manifest.Malformed}, {"notes", []any{}, manifest.Malformed},
+		{"notes", long, manifest.Malformed}, {"notes", "bell \x07", manifest.Malformed}, {"notes", []any{},
+			manifest.Malformed},
 		{"severity", "urgent", manifest.Malformed}, {"severity", nil, manifest.Malformed},
 		{"downtime_s", 3601, manifest.Malformed}, {"downtime_s", -1, manifest.Malformed},
-		{"deltas", doc{}, manifest.Malformed}, {"deltas", []any{"x"}, manifest.Malformed}, {"deltas", many[:17], manifest.Malformed},
+		{"deltas", doc{}, manifest.Malformed}, {"deltas", []any{"x"}, manifest.Malformed}, {"deltas", many[:17],
+			manifest.Malformed},
 		{"deltas", []any{doc{"source": sum(nil), "target": "nowhere", "segments": []any{sum(nil)}}}, manifest.Malformed},
 		{"deltas", []any{doc{"source": sum(nil), "target": "cam-1.3.0-1.4.0.delta"}}, manifest.Malformed},
-		{"deltas", []any{doc{"source": "x", "target": "cam-1.3.0-1.4.0.delta", "segments": []any{sum(nil)}}}, manifest.Malformed},
+		{"deltas", []any{doc{"source": "x", "target": "cam-1.3.0-1.4.0.delta", "segments": []any{sum(nil)}}},
+			manifest.Malformed},
 		{"rollout", []any{}, manifest.Malformed}, {"rollout", doc{"share": 10001}, manifest.Malformed},
 		{"rollout", doc{"share": -1}, manifest.Malformed}, {"rollout", doc{"halt": "yes"}, manifest.Malformed},
 		{"rollout", doc{"start": "soon"}, manifest.Malformed}, {"rollout", doc{"start": 1}, manifest.Malformed},
@@ -199,7 +205,8 @@ func TestParseRefuses(t *testing.T) {
 // TestOthers: a target that says nothing of a release, or that a later publisher made, hides no other.
 func TestOthers(t *testing.T) {
 	t.Parallel()
-	for name, custom := range map[string]any{"nothing of ours": doc{"theirs": 1}, "no object": 7, "null": nil, "a list": []any{}} {
+	for name, custom := range map[string]any{"nothing of ours": doc{"theirs": 1}, "no object": 7, "null": nil,
+		"a list": []any{}} {
 		releases, faults := manifest.Releases(signed(t, custom))
 		if len(releases)+len(faults) > 0 {
 			t.Errorf("%s: got %v, %v", name, releases, faults)

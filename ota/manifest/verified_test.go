@@ -14,8 +14,8 @@ import (
 	"github.com/ocellus/ocellus/ota/trust"
 )
 
-// verified puts targets into a signed repository and takes them out again with the verifier: there is no other way to an
-// Update.
+// verified puts targets into a signed repository and takes them out again with the verifier: an Update comes about in
+// no other way.
 func verified(t testing.TB, targets doc) trust.Update {
 	t.Helper()
 	seed := sha256.Sum256([]byte("one key for all"))

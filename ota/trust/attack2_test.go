@@ -40,7 +40,10 @@ func compromises() []story {
 	return append(all,
 		root("one key of root", func() []key { return append(newKeys("new root", 3), newKeys("root", 1)...) }),
 		root("a new root without its own keys", func() []key { return newKeys("root", 3) }),
-		root("a new root with one of its own keys", func() []key { return append(newKeys("new root", 1), newKeys("root", 3)...) }),
+		root("a new root with one of its own keys", func() []key {
+			return append(newKeys("new root", 1), newKeys("root",
+				3)...)
+		}),
 		root("a new root without the old keys", func() []key { return newKeys("new root", 3) }),
 		story{class, "root of a revoked root key", "signatures", func(w *world) {
 			w.publishRoot()
@@ -242,7 +245,8 @@ func nonsense() []story {
 		bend("two commas", `"version":`, `,"version":`)
 		bend("a leading zero", `"version":`, `"version":0`)
 	}
-	for _, end := range []string{`{"a\`, `{"a\u12`, `{"a\ud83c`, `{"a\n`, `{"a"`, `{"a":`, `{"a":1`, `[`, `"`, `tru`, `-`} {
+	for _, end := range []string{`{"a\`, `{"a\u12`, `{"a\ud83c`, `{"a\n`, `{"a"`, `{"a":`, `{"a":1`, `[`, `"`, `tru`,
+		`-`} {
 		all = append(all, story{class, "cut short: " + end, "malformed", func(w *world) {
 			w.publish()
 			w.files["timestamp.json"] = file{Data: []byte(end)}

@@ -268,7 +268,8 @@ func mirrors() []story {
 				w.look()
 			}})
 		}
-		other := map[string]string{"root": "timestamp", "timestamp": "snapshot", "snapshot": "targets", "targets": "root"}[role]
+		other := map[string]string{"root": "timestamp", "timestamp": "snapshot", "snapshot": "targets",
+			"targets": "root"}[role]
 		all = append(all, story{class, other + " in place of " + role, "malformed", func(w *world) {
 			serveBent(w, role, func(f *file) { f.Data = w.files[w.path(other)].Data })
 		}})
@@ -420,17 +421,18 @@ func rollbacks() []story {
 			w.next("snapshot")
 			w.look()
 		}},
-		{class, "the root of the camera's own older system, and a mirror that hides the newer one", "signatures", func(w *world) {
-			w.start()
-			thief := w.teams["timestamp"].keys
-			w.rotate(func() { w.teams["timestamp"] = team{newKeys("new timestamp", 1), 1} })
-			w.next("timestamp")
-			w.look()
-			delete(w.files, "2.root.json")
-			w.signers["timestamp"] = thief
-			w.next("timestamp")
-			w.look()
-		}},
+		{class, "the root of the camera's own older system, and a mirror that hides the newer one", "signatures",
+			func(w *world) {
+				w.start()
+				thief := w.teams["timestamp"].keys
+				w.rotate(func() { w.teams["timestamp"] = team{newKeys("new timestamp", 1), 1} })
+				w.next("timestamp")
+				w.look()
+				delete(w.files, "2.root.json")
+				w.signers["timestamp"] = thief
+				w.next("timestamp")
+				w.look()
+			}},
 		{class, "an older timestamp, and one of its two keys replaced", "version", func(w *world) {
 			w.teams["timestamp"] = team{newKeys("timestamp", 2), 1}
 			w.start()

@@ -29,7 +29,8 @@ type difference struct {
 
 func differences() []difference {
 	var all []difference
-	for _, group := range [][]difference{stricterJSON(), stricterMetadata(), otherKeys(), bounds(), otherFiles(), cameras()} {
+	for _, group := range [][]difference{stricterJSON(), stricterMetadata(), otherKeys(), bounds(), otherFiles(),
+		cameras()} {
 		all = append(all, group...)
 	}
 	return all
@@ -98,8 +99,10 @@ func stricterJSON() []difference {
 	var all []difference
 	for _, role := range roleNames {
 		all = append(all,
-			difference{"a name twice in what is signed, " + role, m, "accepted", rewrite(role, `"expires"`, `"x-note":1,"expires"`), nil, ""},
-			difference{"a name twice around it, " + role, m, "accepted", rewrite(role, `"signed"`, `"x":1,"x":2,"signed"`), nil, ""},
+			difference{"a name twice in what is signed, " + role, m, "accepted", rewrite(role, `"expires"`,
+				`"x-note":1,"expires"`), nil, ""},
+			difference{"a name twice around it, " + role, m, "accepted", rewrite(role, `"signed"`, `"x":1,"x":2,"signed"`),
+				nil, ""},
 			difference{"text that is not UTF-8, " + role, m, "accepted", rewrite(role, "\uFFFD", "\xff"), nil, ""},
 			difference{"half a surrogate pair, " + role, m, "accepted", rewrite(role, "\uFFFD", `\ud83c`), nil, ""},
 			difference{"half a pair and something like the other half, " + role, m, "signatures",
@@ -120,8 +123,10 @@ func stricterJSON() []difference {
 	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 	wide := "[" + strings.Repeat("0,", 1<<16) + "0]"
 	return append(all,
-		difference{"lists forty deep", m, "accepted", rewrite("targets", `{"signatures"`, `{"x":`+deep+`,"signatures"`), nil, ""},
-		difference{"too many values", m, "accepted", rewrite("targets", `{"signatures"`, `{"x":`+wide+`,"signatures"`), nil, ""})
+		difference{"lists forty deep", m, "accepted", rewrite("targets", `{"signatures"`, `{"x":`+deep+`,"signatures"`),
+			nil, ""},
+		difference{"too many values", m, "accepted", rewrite("targets", `{"signatures"`, `{"x":`+wide+`,"signatures"`), nil,
+			""})
 }
 
 // stricterMetadata: fields that the standard describes more narrowly than go-tuf reads them.
@@ -154,7 +159,10 @@ func stricterMetadata() []difference {
 			func(w *world) { w.version[role] = 0; w.start() }, nil, ""})
 	}
 	return append(all,
-		difference{"consistent_snapshot missing", m, "signatures", edited("root", func(s doc) { delete(s, "consistent_snapshot") }), nil, ""},
+		difference{"consistent_snapshot missing", m, "signatures", edited("root", func(s doc) {
+			delete(s,
+				"consistent_snapshot")
+		}), nil, ""},
 		difference{"a snapshot without a version", m, "signatures", edited("timestamp", func(s doc) {
 			delete(s["meta"].(doc)["snapshot.json"].(doc), "version")
 		}), nil, ""},
@@ -281,7 +289,8 @@ func bounds() []difference {
 		{"a system whose own root nobody signed", trust.Threshold, "", (*world).start, func(w *world) camera {
 			return camera{trust.Rules{Now: epoch}, epoch, mustJSON(envelope(w.signed("root", doc{"version": 9,
 				"consistent_snapshot": true, "keys": doc{"a": newKey("a").public},
-				"roles": doc{"root": everybody("a"), "timestamp": everybody("a"), "snapshot": everybody("a"), "targets": everybody("a")}})))}
+				"roles": doc{"root": everybody("a"), "timestamp": everybody("a"), "snapshot": everybody("a"),
+					"targets": everybody("a")}})))}
 		}, ""},
 		{"no first root", trust.NoRoot, "malformed", func(w *world) {
 			w.start()
@@ -383,7 +392,8 @@ func cameras() []difference {
 			w.files["timestamp.json"] = first
 			w.look()
 		}, by(trust.Rules{Now: year(2100)}, epoch), ""},
-		{"fifty roots and a clock of 1970", "", "expired", asleep, by(trust.Rules{Now: year(1970)}, epoch), trust.ClockBehind},
+		{"fifty roots and a clock of 1970", "", "expired", asleep, by(trust.Rules{Now: year(1970)}, epoch),
+			trust.ClockBehind},
 		{"fifty roots and a clock of 2100", "", "expired", asleep, by(trust.Rules{Now: year(2100)}, epoch), trust.ClockAhead},
 		{"a good clock", trust.Expired, "expired", plain, by(trust.Rules{Now: late}, epoch), ""},
 		{"a good clock, before the timestamp's end", "", "expired", plain, by(trust.Rules{Now: epoch}, epoch), ""},

@@ -18,7 +18,7 @@ func seeds(f *testing.F, names ...string) {
 		}
 		f.Add(b)
 	}
-	f.Add([]byte(`{"signed":{"_type":"root","spec_version":"1.0","version":1,"expires":"2030-01-01T00:00:00Z"},"signatures":[]}`))
+	f.Add([]byte(`{"signed":{"_type":"root","spec_version":"1.0","version":1,"expires":"2030-01-01T00:00:00Z"}}`))
 	f.Add([]byte(`{"signed":{"_type":"timestamp","spec_version":"1.0","version":-1,"meta":{"snapshot.json":null}}}`))
 }
 
@@ -46,7 +46,8 @@ func FuzzRoot(f *testing.F) {
 // fuzzStage serves bytes in place of one role's metadata: as they are, which is accepted only where somebody signed
 // them, and as what the role's own key signs, which gets past the signatures.
 func fuzzStage(f *testing.F, role string) {
-	name := map[string]string{"timestamp": "timestamp.json", "snapshot": "1.snapshot.json", "targets": "1.targets.json"}[role]
+	name := map[string]string{"timestamp": "timestamp.json", "snapshot": "1.snapshot.json",
+		"targets": "1.targets.json"}[role]
 	seeds(f, name)
 	known, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
@@ -58,7 +59,8 @@ func fuzzStage(f *testing.F, role string) {
 		w.publish()
 		good := w.files[w.path(role)].Data
 		err := serveRole(t, w, role, data)
-		if part := signedPart(data); err == nil && !bytes.Equal(part, signedPart(good)) && !bytes.Equal(part, signedPart(known)) {
+		if part := signedPart(data); err == nil && !bytes.Equal(part, signedPart(good)) && !bytes.Equal(part,
+			signedPart(known)) {
 			t.Fatal("accepted, though nobody signed it")
 		}
 		if e, err := parseAny(data); err == nil {

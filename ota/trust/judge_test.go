@@ -116,7 +116,8 @@ func judge(ctx context.Context, r repository) []verdict {
 }
 
 // refresh goes on until there are no more roots, and returns how many sessions it took.
-func refresh(ctx context.Context, t trust.Trusted, rules trust.Rules, s step) (trust.Trusted, trust.Update, int, error) {
+func refresh(ctx context.Context, t trust.Trusted, rules trust.Rules, s step) (trust.Trusted, trust.Update, int,
+	error) {
 	fetched := 0
 	fetch := func(_ context.Context, want trust.File) ([]byte, error) {
 		if fetched++; fetched > 500 {

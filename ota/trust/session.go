@@ -44,8 +44,8 @@ type Update struct {
 	Root, Timestamp, Snapshot, Version int64 // versions of the metadata; Version is that of targets
 	Targets                            []Target
 	Doubt                              Doubt     // why freshness is unproven; none: it is proven
-	Reached                            time.Time // it is at least this late: the clock, the floor, or what a role signed
-	Issued                             time.Time // when targets metadata was signed, zero where it does not say: see Trusted.RaiseFloor
+	Reached                            time.Time // it is at least this late: the clock, the floor, what a role signed
+	Issued                             time.Time // when targets was signed, zero: not told. See Trusted.RaiseFloor
 	Consistent                         bool      // names of targets carry hashes: see Target.Path
 	Delegates                          bool      // there are delegated roles, which cameras don't follow
 }

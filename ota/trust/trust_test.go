@@ -88,7 +88,8 @@ func TestMetadataGolden(t *testing.T) {
 		golden(t, filepath.Base(w.path(role)), w.files[w.path(role)].Data)
 	}
 	target, err := u.Find(w.target)
-	if err != nil || string(target.Custom.AppendCanonical(nil)) != `{"ocellus":{"format":1}}` || !u.Issued.Equal(epoch.Add(-time.Hour)) {
+	if err != nil || string(target.Custom.AppendCanonical(nil)) != `{"ocellus":{"format":1}}` ||
+		!u.Issued.Equal(epoch.Add(-time.Hour)) {
 		t.Errorf("got %+v, issued %s, %v", target, u.Issued, err)
 	}
 }
