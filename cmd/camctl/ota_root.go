@@ -22,7 +22,7 @@ type otaRoot struct {
 	lives
 	keyring
 	Repo      string   `required:"" type:"path" help:"The directory of the repository."`
-	Replace   []string `placeholder:"ROLE" help:"A new key in place of those of targets, snapshot, timestamp, or of root-N."`
+	Replace   []string `placeholder:"ROLE" help:"A new key for targets, snapshot, timestamp, or in place of root-N."`
 	Recipient string   `placeholder:"age1..." help:"The age recipient that new keys are encrypted for."`
 }
 

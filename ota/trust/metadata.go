@@ -31,6 +31,7 @@ const (
 // envelope is what all metadata has in common (TUF 1.0, 4.2 and 4.3).
 type envelope struct {
 	body       cjson.Value // "signed"
+	size       int         // of the whole file, in bytes: the canonical form is no longer
 	signatures map[string][]byte
 	version    int64
 	expires    time.Time
@@ -50,7 +51,7 @@ func open(data []byte, role string) (envelope, error) {
 	if v, _ := text(signed, "spec_version"); !strings.HasPrefix(v, "1.") {
 		return envelope{}, refuse(SpecVersion, "its spec_version is %.32q, want 1.x", v)
 	}
-	e := envelope{body: signed}
+	e := envelope{body: signed, size: len(data)}
 	if e.version, err = positive(signed, "version"); err != nil {
 		return envelope{}, err
 	}

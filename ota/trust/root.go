@@ -89,7 +89,7 @@ func (r root) role(name string, v cjson.Value) (role, error) {
 // verify checks that enough keys of a role signed metadata, and returns those keys. A key counts once, however often it
 // is listed and under however many ids.
 func (r root) verify(name string, e envelope) (signers map[string]bool, err error) {
-	message := e.body.AppendCanonical(nil)
+	message := e.body.AppendCanonical(make([]byte, 0, e.size))
 	signers, forged := map[string]bool{}, false
 	for _, id := range r.roles[name].keyIDs {
 		key, sig := r.keys[id], e.signatures[id]

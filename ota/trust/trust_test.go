@@ -2,9 +2,12 @@ package trust_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -187,5 +190,63 @@ func TestSessionEnds(t *testing.T) {
 	}
 	if !bytes.Equal(s.Trusted().Root, w.files["2.root.json"].Data) {
 		t.Errorf("trusts %.60q, want the root that was good", s.Trusted().Root)
+	}
+}
+
+// TestResume: a carrier that fails on the way costs no more than the way back to where it failed.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.publishRoot()
+	for i := range 50 {
+		w.rotate(func() { w.teams["root"] = team{newKeys(fmt.Sprint("root", i), 2), 2} })
+	}
+	w.publish()
+	var asked []string
+	fetch := func(broken string) trust.Fetch {
+		asked = nil
+		return func(_ context.Context, f trust.File) ([]byte, error) {
+			asked = append(asked, f.Name)
+			served, ok := w.files[f.Name]
+			if !ok {
+				return nil, fs.ErrNotExist
+			}
+			if f.Name == broken {
+				return nil, errCarrier
+			}
+			return served.read(int64(f.Most))
+		}
+	}
+	rules := trust.Rules{Now: w.now, Strict: true}
+	after, _, err := trust.Refresh(t.Context(), trust.Trusted{Root: w.root}, rules, fetch("20.root.json"))
+	if !errors.Is(err, errCarrier) || !bytes.Equal(after.Root, w.files["19.root.json"].Data) {
+		t.Fatalf("got %v, trusts %.60q, want the error of the carrier and root 19", err, after.Root)
+	}
+	if _, u, err := trust.Refresh(t.Context(), after, rules, fetch("")); err != nil || u.Root != 51 ||
+		asked[0] != "20.root.json" {
+		t.Errorf("got root %d, %v, asked for %q first", u.Root, err, asked[0])
+	}
+}
+
+// BenchmarkLargestTargets is the most memory that metadata can take: targets metadata of nearly 1 MiB.
+func BenchmarkLargestTargets(b *testing.B) {
+	w := newWorld()
+	for i := range 200 {
+		var segments []any
+		for j := range 64 {
+			segments = append(segments, fmt.Sprintf("%064x", i*64+j))
+		}
+		name := fmt.Sprintf("board/cam-1.%d.0.img", i)
+		w.targets[name], w.custom[name] = []byte(name), doc{"segments": segments}
+	}
+	w.publish()
+	w.look()
+	b.SetBytes(int64(len(w.files[w.path("targets")].Data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, _, err := refresh(b.Context(), trust.Trusted{Root: w.root},
+			trust.Rules{Now: w.now, Strict: true}, w.steps[0]); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
