@@ -21,8 +21,17 @@ import (
 	"github.com/ocellus/ocellus/ota/trust"
 )
 
-// stall is how long go-tuf's carrier waits for a server that says nothing.
-const stall = 300 * time.Millisecond
+// patience is how long go-tuf's carrier waits for a server: long, but where the story is that it says nothing.
+func (r repository) patience() time.Duration {
+	for _, s := range r.Steps {
+		for _, f := range s.Files {
+			if f.Stalls {
+				return 300 * time.Millisecond
+			}
+		}
+	}
+	return 2 * time.Minute
+}
 
 // server serves the steps of all stories under /STORY/STEP/.
 type server struct {
@@ -70,7 +79,7 @@ func judgeGoTUF(t *testing.T, s *server, prefix string, r repository) []verdict 
 	t.Helper()
 	dir := t.TempDir()
 	root := r.Root
-	client := &http.Client{Timeout: stall}
+	client := &http.Client{Timeout: r.patience()}
 	var all []verdict
 	for i, step := range r.Steps {
 		at := fmt.Sprintf("/%s/%d/", prefix, i)
