@@ -17,6 +17,7 @@ import (
 	"filippo.io/age"
 	"github.com/sigstore/sigstore/pkg/signature"
 
+	"github.com/ocellus/ocellus/codec/cjson"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/ota/manifest"
 )
@@ -130,6 +131,7 @@ type otaBuild struct {
 	Notes      string        `type:"existingfile" help:"A file with notes for the owner."`
 	Severity   string        `enum:"routine,important,security" default:"routine" help:"${enum}."`
 	Downtime   time.Duration `default:"60s" help:"How long the camera will be away."`
+	Delta      []string      `placeholder:"OLD=FILE" help:"A delta in FILE makes the image out of the slot image OLD."`
 	Out        string        `short:"o" required:"" type:"path" help:"Where the description goes: publish takes it."`
 }
 
@@ -138,6 +140,12 @@ type releaseFile struct {
 	Image  string          `json:"image"`  // path
 	Target string          `json:"target"` // name
 	Custom json.RawMessage `json:"custom"`
+	Deltas []deltaFile     `json:"deltas,omitempty"`
+}
+
+type deltaFile struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
 }
 
 // Run describes an image.
@@ -149,16 +157,23 @@ func (c *otaBuild) Run(s streams) error {
 	if err := hashImage(c.Slot, &r); err != nil {
 		return err
 	}
+	deltas, err := c.deltas(&r)
+	if err != nil {
+		return err
+	}
 	custom, err := manifest.Format(r)
 	if err != nil {
+		return err
+	}
+	name := path.Join(r.Compatible[0], "ocellus-"+r.Version.String()+".img")
+	if err := sound(name, r, custom); err != nil {
 		return err
 	}
 	image, err := filepath.Abs(c.Slot)
 	if err != nil {
 		return err
 	}
-	name := path.Join(r.Compatible[0], "ocellus-"+r.Version.String()+".img")
-	text, err := json.MarshalIndent(releaseFile{image, name, custom}, "", "  ")
+	text, err := json.MarshalIndent(releaseFile{image, name, custom, deltas}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -195,6 +210,39 @@ func (c *otaBuild) release() (manifest.Release, error) {
 		r.Notes = strings.TrimSpace(string(notes))
 	}
 	return r, nil
+}
+
+// sound refuses what no camera could read.
+func sound(name string, r manifest.Release, custom []byte) error {
+	v, err := cjson.Parse(custom)
+	if err != nil {
+		return err
+	}
+	_, err = manifest.Read(name, r.Size, r.Sum, v)
+	return err
+}
+
+// deltas names the deltas that lead to a release.
+func (c *otaBuild) deltas(r *manifest.Release) ([]deltaFile, error) {
+	var all []deltaFile
+	for _, d := range c.Delta {
+		old, file, ok := strings.Cut(d, "=")
+		if !ok {
+			return nil, &fault{exitUsage, fmt.Errorf("delta %q: want OLD=FILE", d)}
+		}
+		var from, delta manifest.Release
+		if err := errors.Join(hashImage(old, &from), hashImage(file, &delta)); err != nil {
+			return nil, err
+		}
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("%s/ocellus-%s-from-%x.delta", r.Compatible[0], r.Version, from.Sum[:8])
+		r.Deltas = append(r.Deltas, manifest.Delta{Source: from.Sum, Target: name, Segments: delta.Segments})
+		all = append(all, deltaFile{path, name})
+	}
+	return all, nil
 }
 
 // hashImage fills in size and hashes.
@@ -254,6 +302,11 @@ func (c *otaPublish) Run(s streams) error {
 	}
 	if err := r.add(d.Target, d.Image, d.Custom); err != nil {
 		return err
+	}
+	for _, delta := range d.Deltas {
+		if err := r.add(delta.Target, delta.Path, nil); err != nil {
+			return err
+		}
 	}
 	if err := r.setRollout(d.Target, rolloutChange{share: &c.Share, start: c.Start}); err != nil {
 		return err

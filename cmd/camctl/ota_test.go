@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -194,6 +196,10 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	for name, args := range map[string][]string{
+		"a floor above it": {"build", "--board", "b", "--slot", id, "--version", "1.0.0", "--min-floor", "1.0.1",
+			"-o", p.path("x")},
+		"an empty image": {"build", "--board", "b", "--slot", p.write("empty", nil), "--version", "1.0.0", "-o",
+			p.path("x")},
 		"init over a repository": {"init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient",
 			stranger.Recipient().String()},
 		"init over keys": {"init", "--keys", p.path("keys"), "--repo", p.path("r"), "--recipient",
@@ -242,6 +248,30 @@ func TestPassphrase(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "horse") {
 			t.Errorf("the error tells the passphrase: %v", err)
 		}
+	}
+}
+
+// TestDelta: a delta is a target of its own, which the release names by the slot that it starts from.
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	old, image, delta := p.write("old.img", []byte("old")), p.write("new.img", []byte("new")), p.write("delta",
+		[]byte("old to new"))
+	p.must("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--delta", old+"="+delta, "-o",
+		p.path("release.json"))
+	p.change("publish", p.path("release.json"))
+	wants(t, p.must("verify", "--repo", p.path("repo")), "release 1.4.0 for b", "2 targets")
+	r, err := openRepository(p.path("repo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("old")))
+	name := "b/ocellus-1.4.0-from-" + sum[:16] + ".delta"
+	wants(t, string(*r.targets.Signed.Targets["b/ocellus-1.4.0.img"].Custom), `"source":"`+sum+`"`, `"target":"`+name+`"`)
+	p.downloads(name, []byte("old to new"))
+	if code, said := p.run("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--delta", old, "-o",
+		p.path("x")); code != exitUsage {
+		t.Errorf("a delta from nowhere: code %d, %s", code, said)
 	}
 }
 

@@ -33,7 +33,8 @@ const Segment = 1 << 20
 const (
 	MaxSegments = 1024 // 1 GiB
 	maxNotes    = 4096 // bytes
-	maxWord     = 64   // bytes of a name
+	maxWord     = 64   // bytes of a word
+	maxName     = 200  // bytes of a target's name
 	maxWords    = 16   // in a list
 	maxDeltas   = 16
 	maxDowntime = time.Hour

@@ -18,9 +18,19 @@ var ErrNone = errors.New("no release")
 // Parse reads what targets metadata says of a target. ErrNone means that it says nothing of a release; every other
 // error wraps Malformed or Unknown.
 func Parse(t trust.Target) (Release, error) {
-	r, err := parse(t)
+	sum, _ := t.SHA256() // zero, which is no image's, where there is none
+	return Read(t.Name, t.Length, sum, t.Custom)
+}
+
+// Read is Parse for a publisher, who has no signed target yet: what the custom part says of a file of a name, a length
+// and a SHA-256.
+func Read(name string, length int64, sum Sum, custom cjson.Value) (Release, error) {
+	r, err := parse(name, custom)
+	if err == nil && (r.Size != length || r.Sum != sum) {
+		err = fmt.Errorf("%w: size or sha256 are not the target's", Malformed)
+	}
 	if err != nil && !errors.Is(err, ErrNone) {
-		err = fmt.Errorf("release %s: %w", t.Name, err)
+		err = fmt.Errorf("release %s: %w", name, err)
 	}
 	return r, err
 }
@@ -57,8 +67,8 @@ func findDeltas(u trust.Update, r Release) error {
 	return nil
 }
 
-func parse(t trust.Target) (Release, error) {
-	own, told := t.Custom.Member("ocellus")
+func parse(name string, custom cjson.Value) (Release, error) {
+	own, told := custom.Member("ocellus")
 	if !told {
 		return Release{}, ErrNone
 	}
@@ -69,14 +79,14 @@ func parse(t trust.Target) (Release, error) {
 	if kind := in.word("kind"); in.err == nil && kind != "slot" {
 		return Release{}, fmt.Errorf("%w: kind %s", Unknown, kind)
 	}
-	r := in.release(t)
+	r := in.release(name)
 	return r, in.err
 }
 
 // release reads the members of a release.
-func (in *reader) release(t trust.Target) Release {
+func (in *reader) release(target string) Release {
 	r := Release{
-		Target: t.Name, Compatible: in.words("compatible"), Slot: in.word("slot"), Needs: in.words("needs"),
+		Target: target, Compatible: in.words("compatible"), Slot: in.word("slot"), Needs: in.words("needs"),
 		Version: in.version("version"), MinFloor: in.version("min_floor"), Bootloader: in.version("bootloader"),
 		Size: in.number("size", 1, MaxSegments*Segment), Sum: in.sum("sha256"), Segments: in.sums("segments"),
 		Notes: in.notes(), Severity: Severity(in.word("severity")),
@@ -90,23 +100,20 @@ func (in *reader) release(t trust.Target) Release {
 		r.Rollout = Rollout{int(s.number("share", 0, AllShare)), s.time("start"), s.flag("halt")}
 	})
 	in.each("deltas", maxDeltas, func(s *reader) {
-		r.Deltas = append(r.Deltas, Delta{s.sum("source"), s.word("target"), s.sums("segments")})
+		r.Deltas = append(r.Deltas, Delta{s.sum("source"), s.short("target", maxName), s.sums("segments")})
 	})
-	in.check(r, t)
+	in.check(r)
 	return r
 }
 
 // check holds together what is said twice.
-func (in *reader) check(r Release, t trust.Target) {
-	sum, ok := t.SHA256()
+func (in *reader) check(r Release) {
 	switch {
 	case in.err != nil:
 	case r.Version.IsZero():
 		in.fault("version", "want one")
 	case r.MinFloor.Compare(r.Version) > 0 || r.MinFloor.Pre != "":
 		in.fault("min_floor", "want a version without a dash, at most the release's")
-	case r.Size != t.Length || !ok || Sum(sum) != r.Sum:
-		in.fault("size", "size or sha256 are not the target's")
 	case int64(len(r.Segments)) != segments(r.Size):
 		in.fault("segments", "want one for each MiB")
 	case !slices.Contains([]Severity{Routine, Important, Security}, r.Severity):
@@ -145,10 +152,12 @@ func (in *reader) number(name string, least, most int64) int64 {
 	return n
 }
 
-func (in *reader) word(name string) string {
+func (in *reader) word(name string) string { return in.short(name, maxWord) }
+
+func (in *reader) short(name string, most int) string {
 	v, _ := in.member(name, cjson.String)
 	s, _ := v.Text()
-	if !plain(s) {
+	if !plain(s, most) {
 		in.fault(name, "want a plain word")
 	}
 	return s
@@ -163,7 +172,7 @@ func (in *reader) words(name string) []string {
 	var all []string
 	for _, item := range v.Items() {
 		s, _ := item.Text()
-		if !plain(s) {
+		if !plain(s, maxWord) {
 			in.fault(name, "want plain words")
 		}
 		all = append(all, s)
@@ -172,8 +181,8 @@ func (in *reader) words(name string) []string {
 }
 
 // plain reports whether s is a short word of printable ASCII without a space.
-func plain(s string) bool {
-	return s != "" && len(s) <= maxWord && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+func plain(s string, most int) bool {
+	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 func (in *reader) version(name string) Version {
