@@ -37,7 +37,7 @@ func plays(t *testing.T, b *virt.Board) {
 func playsAt(t *testing.T, address string) {
 	t.Helper()
 	until(t, playLimit, "the board streams", func() bool {
-		s, r := watch(t, 2*time.Second, address)
+		s, r := watch(t, time.Second, address)
 		return r.code == 0 && s.whole()
 	})
 }
@@ -53,7 +53,7 @@ func answers(t *testing.T, b *virt.Board) {
 // agentPID is the agent's process in the board.
 func agentPID(b *virt.Board) string { return strings.TrimSpace(b.Sh("pidof agent")) }
 
-// TestBoard boots each board, looks at its stream as a person would, and then at how the agent lives in it.
+// TestBoard boots each board, looks at its stream as a person would, then at how the agent lives in it, and dies.
 func TestBoard(t *testing.T) {
 	need(t, "ffprobe")
 	eachArch(t, func(t *testing.T, arch string) {
@@ -66,6 +66,8 @@ func TestBoard(t *testing.T) {
 		b.Test("reach", func(t *testing.T) { boardReach(t, b) })
 		b.Test("ports", func(t *testing.T) { boardPorts(t, b) })
 		b.Test("memory", func(t *testing.T) { boardMemory(t, b) })
+		b.Test("agent killed", func(t *testing.T) { boardKilled(t, b) })
+		b.Test("agent stopped", func(t *testing.T) { boardStopped(t, b) })
 	})
 }
 
@@ -260,7 +262,7 @@ func boardMemory(t *testing.T, b *virt.Board) {
 	for range 2 {
 		url := b.URL("main")
 		readers.Go(func() {
-			if s, r := watch(t, 8*time.Second, url); r.code != 0 || s.Width != 640 || s.Height != 480 {
+			if s, r := watch(t, 6*time.Second, url); r.code != 0 || s.Width != 640 || s.Height != 480 {
 				t.Errorf("exit code %d, %dx%d: %s", r.code, s.Width, s.Height, r.errs)
 			}
 		})
@@ -269,7 +271,7 @@ func boardMemory(t *testing.T, b *virt.Board) {
 		metrics := b.Sh("wget -qO- http://127.0.0.1:9554/metrics")
 		return strings.Contains(metrics, ofStream("ocellus_stream_readers", "main")+" 2")
 	})
-	b.Sh("sleep 4")
+	b.Sh("sleep 2")
 	var sizes [2]int
 	for line := range strings.Lines(string(b.Get("/proc/" + agentPID(b) + "/status"))) {
 		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &sizes[0])

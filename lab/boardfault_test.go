@@ -14,35 +14,31 @@ import (
 	"github.com/ocellus/ocellus/lab/virt"
 )
 
-// TestBoardAgentDies: whatever happens to the agent, the board streams again without help.
-func TestBoardAgentDies(t *testing.T) {
-	eachArch(t, func(t *testing.T, arch string) {
-		b := virt.Boot(t, virt.Options{Arch: arch})
-		plays(t, b)
-		b.Test("killed", func(t *testing.T) {
-			before := agentPID(b)
-			b.Sh("kill -9 " + before)
-			b.Expect(`init: .* agent ended by signal 9`, playLimit)
-			b.Expect(`init: .* agent started`, playLimit)
-			plays(t, b)
-			if after := agentPID(b); after == before {
-				t.Errorf("process %s was killed and still runs", before)
-			}
-		})
-		b.Test("stopped", func(t *testing.T) {
-			begin := b.On()
-			b.Sh("kill -STOP " + agentPID(b))
-			b.Expect(`^U-Boot 20`, 2*time.Minute) // the watchdog's 30 s on a busy machine
-			reset := b.On() - begin
-			b.Await(2 * time.Minute)
-			plays(t, b)
-			if n := len(b.Lines(`^U-Boot 20`)); n != 2 {
-				t.Errorf("U-Boot ran %d times, want 2", n)
-			}
-			t.Logf("the watchdog reset the board after %.0f s, it streams again after %.0f s", reset.Seconds(),
-				(b.On() - begin).Seconds())
-		})
-	})
+// boardKilled: init starts the agent again.
+func boardKilled(t *testing.T, b *virt.Board) {
+	before := agentPID(b)
+	b.Sh("kill -9 " + before)
+	b.Expect(`init: .* agent ended by signal 9`, playLimit)
+	b.Expect(`init: .* agent started`, playLimit)
+	plays(t, b)
+	if after := agentPID(b); after == before {
+		t.Errorf("process %s was killed and still runs", before)
+	}
+}
+
+// boardStopped: the watchdog resets the board, and it streams again without anybody's help.
+func boardStopped(t *testing.T, b *virt.Board) {
+	begin := b.On()
+	b.Sh("kill -STOP " + agentPID(b))
+	b.Expect(`^U-Boot 20`, 2*time.Minute) // the watchdog's 30 s on a busy machine
+	reset := b.On() - begin
+	b.Await(2 * time.Minute)
+	plays(t, b)
+	if n := len(b.Lines(`^U-Boot 20`)); n != 2 {
+		t.Errorf("U-Boot ran %d times, want 2", n)
+	}
+	t.Logf("the watchdog reset the board after %.0f s, it streams again after %.0f s", reset.Seconds(),
+		(b.On() - begin).Seconds())
 }
 
 // TestBoardData: a full or damaged data partition costs no more than what was on it.
@@ -117,8 +113,8 @@ func dataInode(t *testing.T, b *virt.Board) keptDisk {
 	offset, size := b.Partition("data")
 	d := keptDisk{offset: offset, url: b.URL("main"), viewers: b.Get("/data/agent/viewers.json")}
 	b.PowerOff()
-	at := offset + inodeAt(t, partition(t, b, offset, size), "/agent/viewers.json")
-	whole := partition(t, b, at, 64)
+	at := offset + inodeAt(t, partition(t, b.Disk(), offset, size), "/agent/viewers.json")
+	whole := partition(t, b.Disk(), at, 64)
 	d.undo = func() { b.Damage(at, whole) }
 	b.Damage(at, static(len(whole)))
 	b.Start()
