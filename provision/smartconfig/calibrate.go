@@ -1,5 +1,7 @@
 package smartconfig
 
+import "time"
+
 // The offset is the length of a frame body less that of the datagram in it. The smallest is LLC/SNAP 8 + IPv4 20 +
 // UDP 8 in an open network; IPv6 adds 20, CCMP and GCMP 16, TKIP 20, the 256-bit ciphers 24. The window leaves
 // room above.
@@ -7,6 +9,13 @@ const (
 	minOffset = 36
 	maxOffset = 96
 	offsets   = maxOffset - minOffset + 1
+)
+
+// What is rapid.
+const (
+	rapidPackets = 5
+	rapidTime    = 150 * time.Millisecond
+	rapidLengths = 3
 )
 
 const (
@@ -53,6 +62,20 @@ func (v *votes) decide() bool {
 	}
 	v.offset = minOffset + at
 	return true
+}
+
+// rapid reports whether the last packets come as fast and are as different as those of a sender of ours: ordinary
+// traffic to everybody is slower or all the same. It is no proof, but ESP-Touch v2 shows one only once a round.
+func rapid(recent []packet) bool {
+	if len(recent) < rapidPackets {
+		return false
+	}
+	p := recent[len(recent)-rapidPackets:]
+	lengths := map[int32]bool{}
+	for i := range p {
+		lengths[p[i].length] = true
+	}
+	return p[len(p)-1].at-p[0].at <= rapidTime && len(lengths) >= rapidLengths
 }
 
 // near reports whether the last packets come one after another with at most spare frames missing or foreign in all.

@@ -12,7 +12,7 @@ import (
 const (
 	planDwell    = 100 * time.Millisecond
 	planLinger   = 400 * time.Millisecond // after a suspicion
-	planLingers  = 2 * time.Second        // at most a visit
+	planLingers  = 2 * time.Second        // at most a visit: a round of an encrypted ESP-Touch v2 message
 	planIdle     = 60 * time.Second       // a locked sender that tells nothing new is given up
 	planLockMost = 2 * time.Minute        // any is; the official senders send for 90 s at most
 	planShun     = 10 * time.Second       // and then not looked at, twice as long each time
@@ -31,7 +31,7 @@ type PlanState string
 //	hopping ------------------------> lingering ----------------> locked
 //	   ^       nothing more of it         |                         |
 //	   +----------------------------------+                         |
-//	   +---- it tells nothing new: it is shunned for a while -------+
+//	   +---- it tells nothing new: it is shunned for a while -------+ (and whoever is suspected for 2 s in a row)
 const (
 	Hopping   PlanState = "hopping"
 	Lingering PlanState = "lingering"
@@ -94,7 +94,7 @@ func (p *Plan) Next(at time.Duration) Step {
 	if at < p.until {
 		return Step{Channel: p.channel, Until: p.until}
 	}
-	if p.state == OnLock {
+	if p.state == OnLock || p.state == Lingering && at-p.arrived >= planLingers {
 		p.avoid(at)
 	}
 	p.state = Hopping

@@ -116,6 +116,9 @@ func (s *sender) read(t *stream, p packet) bool {
 		t.recent = t.recent[:copy(t.recent, t.recent[maxRecent/4:])]
 	}
 	t.recent = append(t.recent, p)
+	if s.stage == Foreign && rapid(t.recent) {
+		s.stage = Suspected
+	}
 	gain := false
 	for i, d := range s.dialects {
 		d.vote(t.recent, &t.votes[i])
