@@ -10,10 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocellus/ocellus/lab/virt"
 )
 
 // unit is the name that packaging/agent.service is installed under.
@@ -23,8 +26,8 @@ const unit = "ocellus-agent"
 // board with the kernel's vivid camera, and sees that the unit does what it promises. Not parallel: the emulator needs
 // both cores.
 func TestSystemd(t *testing.T) {
-	if arch := os.Getenv("ARCH"); arch != "" && !strings.Contains(arch, "arm64") {
-		t.Skipf("the Debian with systemd is arm64, ARCH=%s narrows to another", arch)
+	if !slices.Contains(virt.Arches(t), "arm64") {
+		t.Skip("the Debian with systemd is arm64, ARCH narrows to another")
 	}
 	need(t, "qemu-system-aarch64", "ffmpeg")
 	d := bootDebian(t)
@@ -73,7 +76,7 @@ func bootDebian(t *testing.T) *debian {
 	d := &debian{dir: t.TempDir(), host: freeAddress(t)}
 	files := filepath.Join("..", "dist", "systemd-arm64")
 	if _, err := os.Stat(filepath.Join(files, "root.img")); err != nil {
-		t.Fatalf("%v: scripts/systemd-image makes it", err)
+		t.Fatalf("%v: make lab makes it", err)
 	}
 	listener, err := net.Listen("unix", filepath.Join(d.dir, "hand"))
 	if err != nil {
