@@ -1,13 +1,16 @@
-// Package gpt writes the partition table of a disk image: a GPT (UEFI Specification 2.10, chapter 5) whose identifiers
+// Package gpt writes and reads the partition table of a disk image: a GPT (UEFI Specification 2.10, chapter 5) whose identifiers
 // follow from names, so that the same layout gives the same bytes.
 package gpt
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
+	"slices"
 	"unicode/utf16"
 )
 
@@ -151,4 +154,56 @@ func guid(name string) [16]byte {
 	id := [16]byte(sum[:16])
 	id[7], id[8] = id[7]&0x0f|0x80, id[8]&0x3f|0x80 // the version stands in byte 7 of the mixed order
 	return id
+}
+
+// ErrTable: there is no partition table, or a damaged one.
+var ErrTable = errors.New("partition table")
+
+// Parse reads the table at the start of a disk, as Build writes it, but not the MBR in front of it. head is the disk's
+// first Reserve bytes.
+func Parse(head []byte) ([]Partition, error) {
+	le := binary.LittleEndian
+	if len(head) != Reserve {
+		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrTable, len(head), Reserve)
+	}
+	h, table := bytes.Clone(head[Sector:][:headerSize]), head[2*Sector:]
+	sum := le.Uint32(h[16:])
+	clear(h[16:20])
+	switch {
+	case string(h[:8]) != "EFI PART":
+		return nil, fmt.Errorf("%w: none there", ErrTable)
+	case sum != crc32.ChecksumIEEE(h) || le.Uint32(h[88:]) != crc32.ChecksumIEEE(table):
+		return nil, fmt.Errorf("%w: CRC does not match", ErrTable)
+	case le.Uint32(h[80:]) != entries || le.Uint32(h[84:]) != entrySize || le.Uint64(h[72:]) != 2:
+		return nil, fmt.Errorf("%w: not of the usual form", ErrTable)
+	}
+	last := le.Uint64(h[48:])
+	if last > math.MaxInt64/Sector/2 {
+		return nil, fmt.Errorf("%w: impossible disk", ErrTable)
+	}
+	var list []Partition
+	for e := range slices.Chunk(table, entrySize) {
+		if len(bytes.Trim(e[:16], "\x00")) == 0 {
+			continue
+		}
+		first, end := le.Uint64(e[32:]), le.Uint64(e[40:])
+		if first < Reserve/Sector || end < first || end > last {
+			return nil, fmt.Errorf("%w: a partition from sector %d to %d", ErrTable, first, end)
+		}
+		list = append(list, Partition{Name: partitionName(e[56:]), Start: int64(first) * Sector,
+			Size: int64(end-first+1) * Sector, Boot: string(e[:16]) == efiSystem})
+	}
+	return list, nil
+}
+
+func partitionName(b []byte) string {
+	var units []uint16
+	for unit := range slices.Chunk(b, 2) {
+		u := binary.LittleEndian.Uint16(unit)
+		if u == 0 {
+			break
+		}
+		units = append(units, u)
+	}
+	return string(utf16.Decode(units))
 }

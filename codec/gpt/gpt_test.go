@@ -1,9 +1,14 @@
 package gpt
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,4 +103,52 @@ func TestBuildRefuses(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+}
+
+func TestParseReadsWhatBuildWrites(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	want := []Partition{{"boot", 1 << 20, 2 << 20, true, 0}, {"slot-\u00e4", 3 << 20, 1 << 20, false, 0},
+		{strings.Repeat("n", 36), 5 << 20, Sector, false, 0}}
+	head, _, err := Build("test", size, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Parse(head); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for name, at := range map[string]int{"signature": Sector, "header": Sector + 57, "table": 2*Sector + 56} {
+		damaged := bytes.Clone(head)
+		damaged[at] ^= 1
+		if _, err := Parse(damaged); !errors.Is(err, ErrTable) {
+			t.Errorf("%s damaged: got %v", name, err)
+		}
+	}
+	if _, err := Parse(head[:Reserve-1]); !errors.Is(err, ErrTable) {
+		t.Errorf("short: got %v", err)
+	}
+}
+
+// FuzzParse makes the sums right, so that it gets behind them.
+func FuzzParse(f *testing.F) {
+	head, _, err := Build("test", 8<<20, []Partition{{"boot", 1 << 20, 2 << 20, true, 0}, {"env", 3 << 20, 1 << 20, false, 0}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head[Sector:][:headerSize], head[2*Sector:][:2*entrySize])
+	f.Fuzz(func(t *testing.T, header, table []byte) {
+		b := make([]byte, Reserve)
+		copy(b[Sector:][:headerSize], header)
+		copy(b[2*Sector:], table)
+		le := binary.LittleEndian
+		le.PutUint32(b[Sector+88:], crc32.ChecksumIEEE(b[2*Sector:]))
+		clear(b[Sector+16:][:4])
+		le.PutUint32(b[Sector+16:], crc32.ChecksumIEEE(b[Sector:][:headerSize]))
+		list, err := Parse(b)
+		for _, p := range list {
+			if err != nil || p.Start < Reserve || p.Size <= 0 || p.Start%Sector != 0 {
+				t.Errorf("got %+v, %v", p, err)
+			}
+		}
+	})
 }
