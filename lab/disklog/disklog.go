@@ -44,6 +44,7 @@ type Entry struct {
 	Length int64 // in bytes
 	Flags  uint64
 	data   int64 // where its data are in the log; -1 for none
+	end    Instant
 }
 
 // Writes reports whether the entry changes the disk.
@@ -112,14 +113,41 @@ func (l *Log) entry(at, size int64) (Entry, int64, error) {
 	}
 	e := Entry{Offset: int64(sector) * l.SectorSize, Length: int64(sectors) * l.SectorSize, Flags: flags, data: -1}
 	at += l.SectorSize
-	if flags&Discard != 0 || sectors == 0 {
-		return e, at, nil
+	if flags&Discard == 0 && sectors > 0 {
+		if e.Length > size-at {
+			return Entry{}, 0, io.EOF
+		}
+		e.data = at
+		at += e.Length
 	}
-	if e.Length > size-at {
-		return Entry{}, 0, io.EOF
+	e.end = Instant(at)
+	return e, at, nil
+}
+
+// Instant is a length of the log, in bytes: an instant of the run as the machine's disk saw it. Whoever drives the machine
+// takes one by the size of the log's file. QEMU tells the guest that a request is done after it is in the log: when the
+// machine has answered a command, all that the command did to the disk lies before a mark that is taken then, and
+// nothing that a command will do lies before a mark that is taken ahead of it.
+type Instant int64
+
+// Instant returns the length of the log's first n entries.
+func (l *Log) Instant(n int) Instant {
+	if n == 0 {
+		return Instant(l.SectorSize)
 	}
-	e.data = at
-	return e, at + e.Length, nil
+	return l.Entries[n-1].end
+}
+
+// Edit returns the log of a run that went another way: entries changed, or left out where edit returns false. With it a
+// proof shows that it can fail. Instants keep their meaning.
+func (l *Log) Edit(edit func(n int, e Entry) (Entry, bool)) *Log {
+	other := &Log{SectorSize: l.SectorSize, file: l.file}
+	for n, e := range l.Entries {
+		if e, keep := edit(n, e); keep {
+			other.Entries = append(other.Entries, e)
+		}
+	}
+	return other
 }
 
 // Data reads some bytes of an entry, from an offset inside it.

@@ -66,10 +66,11 @@ func content(t testing.TB, d *Disk) []byte {
 }
 
 // model is the simplest disk that there is.
-func model(size int, ops []op, lost func(int) bool, torn func(int64) bool, before int) []byte {
+func model(size int, ops []op, c Cut) []byte {
 	disk := bytes.Repeat([]byte{0xee}, size)
-	for i, o := range ops[:min(before+1, len(ops))] {
-		if i < before && lost(i) {
+	for i, o := range ops[:min(c.Before+1, len(ops))] {
+		torn := !c.Torn.none() && c.Torn.Entry == i
+		if slices.Contains(c.Lost, i) || i == c.Before && !torn {
 			continue
 		}
 		data := o.data
@@ -77,8 +78,13 @@ func model(size int, ops []op, lost func(int) bool, torn func(int64) bool, befor
 			data = make([]byte, o.zeros*sector)
 		}
 		for s := 0; s*sector < len(data); s++ {
-			if i < before || torn != nil && torn(int64(s)) {
-				copy(disk[(o.sector+s)*sector:], data[s*sector:(s+1)*sector])
+			at := (o.sector + s) * sector
+			if !torn || int64(s) >= c.Torn.From && int64(s) < c.Torn.To {
+				copy(disk[at:], data[s*sector:(s+1)*sector])
+			}
+			if torn && c.Torn.Garbled && int64(s) == c.Torn.garbled() {
+				copy(disk[at:], data[s*sector:][:sector/2])
+				copy(disk[at+sector/2:], bytes.Repeat([]byte{0xff}, sector/2))
 			}
 		}
 	}
@@ -106,32 +112,96 @@ func run(seed uint64, n, sectors int) []op {
 	return ops
 }
 
-// TestRebuildEveryCut compares each cut point of some runs with the model.
-func TestRebuildEveryCut(t *testing.T) {
+// TestStatesAreTheModel compares each state of some runs with the simplest disk that there is, and what Rebuild gives
+// for the same cut with both. No flushed write is lost, and every cut point is there.
+func TestStatesAreTheModel(t *testing.T) {
 	t.Parallel()
 	const sectors = 70 // no whole number of blocks
-	base := bytes.Repeat([]byte{0xee}, sectors*sector)
-	for seed := range uint64(8) {
-		ops := run(seed, 60, sectors)
+	raw := bytes.Repeat([]byte{0xee}, sectors*sector)
+	base := NewDisk(bytes.NewReader(raw), int64(len(raw)))
+	for seed := range uint64(4) {
+		ops := run(seed, 40, sectors)
 		l := parse(t, record(ops...))
-		random := rand.New(rand.NewPCG(seed, 9))
-		for before := range len(ops) + 1 {
-			durable := l.Durable(before)
-			gone := make([]bool, before)
-			for i := range gone {
-				gone[i] = random.IntN(2) == 0
-			}
-			keep := random.Uint64()
-			torn := func(s int64) bool { return keep>>(s%64)&1 == 1 }
-			d, err := l.Rebuild(NewDisk(bytes.NewReader(base), int64(len(base))),
-				Cut{Before: before, Lost: func(i int) bool { return gone[i] }, Torn: torn})
+		states, cuts := 0, map[int]bool{}
+		for s, err := range l.States(base, Plan{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := model(len(base), ops, func(i int) bool { return !durable[i] && gone[i] }, torn, before)
-			if !bytes.Equal(content(t, d), want) {
-				t.Fatalf("seed %d, cut before entry %d: the disk is not the model's", seed, before)
+			states++
+			cuts[s.Cut.Before] = true
+			durable := l.Durable(s.Cut.Before)
+			if slices.ContainsFunc(s.Cut.Lost, func(entry int) bool { return durable[entry] }) {
+				t.Fatalf("seed %d, %v: a flushed write is lost", seed, s.Cut)
 			}
+			want := model(len(raw), ops, s.Cut)
+			if !bytes.Equal(content(t, s.Disk), want) {
+				t.Fatalf("seed %d, %v: the disk is not the model's", seed, s.Cut)
+			}
+			again, err := l.Rebuild(base, s.Cut)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(content(t, again), want) {
+				t.Fatalf("seed %d, %v: Rebuild gives another disk", seed, s.Cut)
+			}
+		}
+		if len(cuts) != len(ops)+1 || states < 5*len(ops) {
+			t.Errorf("seed %d: %d states at %d cut points of %d requests", seed, states, len(cuts), len(ops))
+		}
+		if !bytes.Equal(content(t, base), raw) {
+			t.Error("the base has changed")
+		}
+	}
+}
+
+// TestSum: digests of parts of disks differ exactly where their contents do.
+func TestSum(t *testing.T) {
+	t.Parallel()
+	const sectors = pageSize/sector + 70
+	raw := bytes.Repeat([]byte{0xee}, sectors*sector)
+	base := NewDisk(bytes.NewReader(raw), int64(len(raw)))
+	l := parse(t, record(run(5, 20, sectors)...))
+	contents := map[Sum]string{}
+	const offset, length = pageSize - 2*blockSize, 3 * blockSize // over a border
+	for _, part := range [][2]int64{{0, int64(len(raw))}, {offset, length}} {
+		clear(contents)
+		sums := map[string]Sum{}
+		for s, err := range l.States(base, Plan{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum, err := s.Disk.Sum(part[0], part[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := string(content(t, s.Disk)[part[0]:][:part[1]])
+			if before, ok := contents[sum]; ok && before != b {
+				t.Fatalf("%v: one digest for two contents", s.Cut)
+			}
+			if before, ok := sums[b]; ok && before != sum {
+				t.Fatalf("%v: two digests for one content", s.Cut)
+			}
+			contents[sum], sums[b] = b, sum
+		}
+		if len(contents) < 2 {
+			t.Errorf("%d contents of the part at %d", len(contents), part[0])
+		}
+	}
+}
+
+func TestRebuildRefuses(t *testing.T) {
+	t.Parallel()
+	l := parse(t, record(write(1, 1, 2), flush(), write(2, 2, 2)))
+	for name, c := range map[string]Cut{
+		"behind the end":         {Before: 4},
+		"a flushed write":        {Before: 3, Lost: []int{0}},
+		"one that was not given": {Before: 2, Lost: []int{2}},
+		"a torn flushed write":   {Before: 3, Torn: Torn{To: 1}},
+		"torn behind the cut":    {Before: 1, Torn: Torn{Entry: 2, To: 1}},
+		"torn behind the log":    {Before: 3, Torn: Torn{Entry: 3, To: 1}},
+	} {
+		if _, err := l.Rebuild(NewDisk(bytes.NewReader(nil), 1<<16), c); !errors.Is(err, ErrLog) {
+			t.Errorf("%s: got %v, want ErrLog", name, err)
 		}
 	}
 }
@@ -148,31 +218,6 @@ func TestDurable(t *testing.T) {
 		if got := l.Durable(before); !slices.Equal(got, want) {
 			t.Errorf("cut before %d: got %v, want %v", before, got, want)
 		}
-	}
-}
-
-// TestWalkIsRebuild: what Walk shows is what Rebuild gives for the same cut, and no write that was flushed is lost.
-func TestWalkIsRebuild(t *testing.T) {
-	t.Parallel()
-	const sectors = 64
-	base := bytes.Repeat([]byte{0xee}, sectors*sector)
-	ops := run(3, 40, sectors)
-	l := parse(t, record(ops...))
-	points, cuts := 0, map[int]bool{}
-	err := l.Walk(NewDisk(bytes.NewReader(base), int64(len(base))), func(c Cut, what string, d *Disk) error {
-		points++
-		cuts[c.Before] = true
-		again, err := l.Rebuild(NewDisk(bytes.NewReader(base), int64(len(base))), c)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(content(t, d), content(t, again)) {
-			return errors.New("Rebuild gives another disk")
-		}
-		return nil
-	})
-	if err != nil || len(cuts) != len(ops)+1 || points < 5*len(ops) {
-		t.Errorf("%d states at %d cut points of %d requests: %v", points, len(cuts), len(ops), err)
 	}
 }
 
@@ -195,8 +240,8 @@ func newest(d io.ReaderAt, sectors ...int) (sequence byte) {
 	return sequence
 }
 
-// TestWalkFindsMistakes: what has two copies and flushes between them is whole at every cut; a mistake is found.
-func TestWalkFindsMistakes(t *testing.T) {
+// TestStatesFindMistakes: what has two copies and flushes between them is whole at every cut; a mistake is found.
+func TestStatesFindMistakes(t *testing.T) {
 	t.Parallel()
 	block := func(at int, sequence byte) op { return op{sector: at, data: seal(sequence)} }
 	const first, second, content = 0, 64, 100
@@ -212,22 +257,22 @@ func TestWalkFindsMistakes(t *testing.T) {
 		{"content with it", []op{block(first, 1), flush(), write(content, 2, 9), block(second, 2), flush()}, false},
 	} {
 		l := parse(t, record(c.ops...))
-		err := l.Walk(NewDisk(bytes.NewReader(nil), 200*sector), func(cut Cut, _ string, d *Disk) error {
-			at := newest(d, first, second)
-			if cut.Before >= 2 && at == 0 {
-				return errors.New("no copy is whole")
+		want, got := bytes.Repeat([]byte{2}, 9*sector), make([]byte, 9*sector)
+		good := true
+		for s, err := range l.States(NewDisk(bytes.NewReader(nil), 200*sector), Plan{}) {
+			if err != nil {
+				t.Fatal(err)
 			}
-			want, got := bytes.Repeat([]byte{2}, 9*sector), make([]byte, 9*sector)
-			if _, err := d.ReadAt(got, content*sector); err != nil {
-				return err
+			at := newest(s.Disk, first, second)
+			if _, err := s.Disk.ReadAt(got, content*sector); err != nil {
+				t.Fatal(err)
 			}
-			if len(c.ops[2].data) == len(want) && at == 2 && !bytes.Equal(got, want) {
-				return errors.New("the record tells of content that is not there")
-			}
-			return nil
-		})
-		if (err == nil) != c.good {
-			t.Errorf("%s: got %v", c.name, err)
+			none := s.Cut.Before >= 2 && at == 0
+			early := len(c.ops[2].data) == len(want) && at == 2 && !bytes.Equal(got, want)
+			good = good && !none && !early
+		}
+		if good != c.good {
+			t.Errorf("%s: got %v", c.name, good)
 		}
 	}
 }
@@ -287,25 +332,38 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// Example looks at every disk that a power cut may have left of a run that changed one sector.
 func Example() {
-	log := record(write(8, 'A', 1), flush(), write(8, 'B', 1))
-	l, err := Read(bytes.NewReader(log), int64(len(log)))
+	r := NewRecorder(NewDisk(bytes.NewReader(nil), 16*sector))
+	letter := NewHistory("\x00")
+	for _, value := range []string{"A", "B"} {
+		begun := r.Now()
+		_, _ = r.WriteAt([]byte(value), 8*sector)
+		_ = r.Sync()
+		letter.Add(Version{Value: value, Begun: begun, Done: r.Now()})
+	}
+	l, err := r.Log()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	base := NewDisk(bytes.NewReader(make([]byte, 16*sector)), 16*sector)
-	_ = l.Walk(base, func(_ Cut, what string, d *Disk) error {
+	for s, err := range l.States(NewDisk(bytes.NewReader(nil), 16*sector), Plan{}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
 		b := make([]byte, 1)
-		_, err := d.ReadAt(b, 8*sector)
-		fmt.Printf("%s: %q\n", what, b)
-		return err
-	})
+		_, _ = s.Disk.ReadAt(b, 8*sector)
+		fmt.Printf("%v: %q, %v\n", s.Cut, b, letter.Judge(l.Instant(s.Cut.Before), string(b)))
+	}
 	// Output:
-	// entry 0 of 3, 0 unflushed: nothing lost: "\x00"
-	// entry 1 of 3, 1 unflushed: nothing lost: "A"
-	// entry 1 of 3, 1 unflushed: all lost: "\x00"
-	// entry 2 of 3, 0 unflushed: nothing lost: "A"
-	// entry 3 of 3, 1 unflushed: nothing lost: "B"
-	// entry 3 of 3, 1 unflushed: all lost: "A"
+	// entry 0: "\x00", <nil>
+	// entry 0, of 0 the sectors from 0 and before 0, 0 garbled: "A", <nil>
+	// entry 1: "A", <nil>
+	// entry 1, lost 0: "\x00", <nil>
+	// entry 2: "A", <nil>
+	// entry 2, of 2 the sectors from 0 and before 0, 0 garbled: "B", <nil>
+	// entry 3: "B", <nil>
+	// entry 3, lost 2: "A", <nil>
+	// entry 4: "B", <nil>
 }
