@@ -63,6 +63,8 @@ func floors() []row {
 		{"lab/hand", []string{"hal", "hal/ubootenv", "hal/blockslot", "hal/vault", "codec/bootstate"},
 			"the lab's hand in the board works with the board's own drivers"},
 		{"lab/virt", []string{"lab/hand/wire"}, "it runs the built image"},
+		{"lab/powercut", []string{"hal", "codec/...", "internal/rawstore", "lab/disklog"},
+			"it judges rebuilt disks by the board's own formats"},
 		{"lab/...", nil, "it runs the built binaries"},
 	}
 }
