@@ -24,6 +24,7 @@ type dataJudge struct {
 	agent  string // the built agent
 	dir    string // for files that are soon gone; in memory is best
 	saver  *disklog.Saver
+	story  Story
 	mu     sync.Mutex // guards checks
 	checks map[[sha256.Size]byte]string
 }
@@ -34,7 +35,7 @@ func newDataJudge(ctx context.Context, l layout, r Run) (*dataJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dataJudge{ctx: ctx, agent: r.Agent, dir: r.Dir, saver: saver, checks: map[[sha256.Size]byte]string{}}, nil
+	return &dataJudge{ctx: ctx, agent: r.Agent, dir: r.Dir, saver: saver, story: r.Story, checks: map[[sha256.Size]byte]string{}}, nil
 }
 
 // look repairs a copy of the partition as a person would, but counts what was repaired.
@@ -63,6 +64,11 @@ func (j *dataJudge) look(d *disklog.Disk) (k *look, err error) {
 	fault, err := j.check(k.found, filepath.Join(work, "agent"))
 	if fault != "" {
 		k.faults = append(k.faults, fault)
+	}
+	for thing := range j.story {
+		if _, there := k.found[thing]; !there && strings.HasPrefix(thing, "/") {
+			k.found[thing] = Absent
+		}
 	}
 	return k, err
 }
