@@ -15,11 +15,13 @@
 package disklog
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // The flags of an entry.
@@ -126,8 +128,8 @@ func (l *Log) entry(at, size int64) (Entry, int64, error) {
 
 // Instant is a length of the log, in bytes: an instant of the run as the machine's disk saw it. Whoever drives the machine
 // takes one by the size of the log's file. QEMU tells the guest that a request is done after it is in the log: when the
-// machine has answered a command, all that the command did to the disk lies before a mark that is taken then, and
-// nothing that a command will do lies before a mark that is taken ahead of it.
+// machine has answered a command, all that the command did to the disk lies before an instant that is taken then, and
+// nothing that a command will do lies before one that is taken ahead of it.
 type Instant int64
 
 // Instant returns the length of the log's first n entries.
@@ -138,13 +140,22 @@ func (l *Log) Instant(n int) Instant {
 	return l.Entries[n-1].end
 }
 
+// Logged returns how many entries had been logged at an instant.
+func (l *Log) Logged(at Instant) int {
+	n, _ := slices.BinarySearchFunc(l.Entries, at+1, func(e Entry, at Instant) int { return cmp.Compare(e.end, at) })
+	return n
+}
+
 // Edit returns the log of a run that went another way: entries changed, or left out where edit returns false. With it a
 // proof shows that it can fail. Instants keep their meaning.
 func (l *Log) Edit(edit func(n int, e Entry) (Entry, bool)) *Log {
 	other := &Log{SectorSize: l.SectorSize, file: l.file}
 	for n, e := range l.Entries {
-		if e, keep := edit(n, e); keep {
+		e, keep := edit(n, e)
+		if keep {
 			other.Entries = append(other.Entries, e)
+		} else if last := len(other.Entries) - 1; last >= 0 {
+			other.Entries[last].end = e.end
 		}
 	}
 	return other

@@ -154,6 +154,26 @@ func TestStatesAreTheModel(t *testing.T) {
 	}
 }
 
+// TestPart: the cut points of a part of a run are those of the whole.
+func TestPart(t *testing.T) {
+	t.Parallel()
+	l := parse(t, record(run(1, 30, 70)...))
+	base := NewDisk(bytes.NewReader(nil), 70*sector)
+	list := func(p Plan) (cuts []string) {
+		for s, err := range l.States(base, p) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			cuts = append(cuts, fmt.Sprintf("%v %x", s.Cut, content(t, s.Disk)))
+		}
+		return cuts
+	}
+	parts := slices.Concat(list(Plan{To: 7}), list(Plan{From: 7, To: 8}), list(Plan{From: 8}))
+	if whole := list(Plan{}); !slices.Equal(parts, whole) || len(whole) < 100 {
+		t.Errorf("got %d states in parts, %d in all", len(parts), len(whole))
+	}
+}
+
 // TestSum: digests of parts of disks differ exactly where their contents do.
 func TestSum(t *testing.T) {
 	t.Parallel()

@@ -80,6 +80,14 @@ func TestRecorder(t *testing.T) {
 	if got := content(t, d); !slices.Equal(got, want) || got[1<<12] != 1 || got[1<<12+4096] != 0 {
 		t.Error("the log rebuilds another disk")
 	}
+	for n := range l.Entries {
+		if got := l.Logged(l.Instant(n)); got != n {
+			t.Errorf("logged after %d entries: got %d", n, got)
+		}
+		if got := l.Logged(l.Instant(n+1) - 1); got != n {
+			t.Errorf("logged in the middle of entry %d: got %d", n, got)
+		}
+	}
 	if r.Now() != l.Instant(len(l.Entries)) || len(l.Entries) != 11 {
 		t.Errorf("got mark %d, %d entries; the log ends at %d", r.Now(), len(l.Entries), l.Instant(len(l.Entries)))
 	}

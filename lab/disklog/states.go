@@ -11,6 +11,9 @@ type Plan struct {
 	Exhaustive int // of so many unflushed writes every combination is lost; 4 if not given
 	Samples    int // combinations by chance, the same ones each time, where there are more; 8 if not given
 	Tears      int // a write of so many sectors is torn at each of them, a longer one at some; 8 if not given
+	// Only the cut points from From to To, To not among them; To is behind the end if not given. So a part of a run is
+	// looked at, or each of some machines looks at its part.
+	From, To int
 }
 
 func (p Plan) whole() Plan {
@@ -40,11 +43,13 @@ func (l *Log) States(base *Disk, plan Plan) iter.Seq2[State, error] {
 	plan = plan.whole()
 	return func(yield func(State, error) bool) {
 		w := &walker{log: l, durable: base.Clone()}
-		for n := 0; n <= len(l.Entries); n++ {
-			err := w.reach(n)
-			if err != nil {
+		for n := 0; n <= len(l.Entries) && (plan.To == 0 || n < plan.To); n++ {
+			if err := w.reach(n); err != nil {
 				yield(State{}, err)
 				return
+			}
+			if n < plan.From {
+				continue
 			}
 			for _, c := range l.cuts(w.losable(), n, plan) {
 				d, err := w.rebuild(c)

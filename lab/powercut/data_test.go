@@ -78,9 +78,13 @@ func TestDataJudge(t *testing.T) {
 		want   string // in the fault
 		found  string
 	}{
-		"whole":      {map[string]string{"agent/viewers.json": "whole", "agent/.viewers.json.tmp": "ha"}, nil, "", "whole"},
-		"half":       {map[string]string{"agent/viewers.json": "who"}, nil, "viewers: not whole", "who"},
-		"no state":   {map[string]string{"lost": ""}, nil, "", Absent},
+		"whole":    {map[string]string{"agent/viewers.json": "whole", "agent/.viewers.json.tmp": "ha"}, nil, "", "whole"},
+		"half":     {map[string]string{"agent/viewers.json": "who"}, nil, "viewers: not whole", "who"},
+		"no state": {map[string]string{"lost": ""}, nil, "", Absent},
+		"directory": {map[string]string{"agent/viewers.json": "whole"}, func(b []byte) {
+			at := bytes.Index(b, []byte("viewers.json"))
+			b[at-2]++ // its length
+		}, "e2fsck repairs more than the journal", ""},
 		"superblock": {nil, func(b []byte) { b[superblock+100] ^= 1 }, "e2fsck: exit status", ""},
 	} {
 		image := dataDisk(t, c.files)

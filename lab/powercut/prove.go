@@ -17,6 +17,7 @@ type Run struct {
 	Base  io.ReaderAt // the disk before it
 	Size  int64       // of the disk, in bytes
 	Log   *disklog.Log
+	Plan  disklog.Plan
 	Story Story
 
 	Agent string // the built agent; without it the data partition is not judged
@@ -24,8 +25,6 @@ type Run struct {
 	// DataPerCut is how many contents of the data partition that no earlier cut had are judged at a cut, since each
 	// takes some processes: nothing lost and all lost first, others by chance; 4 if not given.
 	DataPerCut int
-	// Patience ends the proof after so many faults; 20 if not given.
-	Patience int
 }
 
 // Report is what a proof came to.
@@ -89,9 +88,6 @@ func newProof(ctx context.Context, r Run) (*proof, error) {
 	if r.DataPerCut == 0 {
 		r.DataPerCut = 4
 	}
-	if r.Patience == 0 {
-		r.Patience = 20
-	}
 	l, err := readLayout(r.Base)
 	if err != nil {
 		return nil, err
@@ -152,7 +148,7 @@ type content struct {
 // walk meets every state, and gives every new content to the pool.
 func (p *proof) walk() error {
 	at := -1
-	for s, err := range p.run.Log.States(p.base, disklog.Plan{}) {
+	for s, err := range p.run.Log.States(p.base, p.run.Plan) {
 		if err != nil {
 			return err
 		}
@@ -268,9 +264,7 @@ func (p *proof) classify(c *content) {
 func (p *proof) faults(c *content) {
 	for _, cut := range c.cuts {
 		for _, what := range c.look.judge(p.run.Story, p.run.Log.Instant(cut.Before)) {
-			if len(p.report.Faults) < p.run.Patience {
-				p.report.Faults = append(p.report.Faults, Fault{cut, what})
-			}
+			p.report.Faults = append(p.report.Faults, Fault{cut, what})
 		}
 	}
 }
@@ -284,8 +278,11 @@ func (r *Report) String() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Classes)) {
 		s += fmt.Sprintf("  %6d states: %s\n", r.Classes[name].States, name)
 	}
-	for _, f := range r.Faults {
+	for _, f := range r.Faults[:min(len(r.Faults), 20)] {
 		s += fmt.Sprintf("  FAULT at %v: %s\n", f.Cut, f.What)
+	}
+	if len(r.Faults) > 20 {
+		s += fmt.Sprintf("  and %d more\n", len(r.Faults)-20)
 	}
 	return s
 }
