@@ -10,6 +10,9 @@
 //	hand bootstate restore             write a damaged record anew: the slot that runs, the floor of persist
 //	hand slot write SLOT FILE          write a slot
 //	hand slot sum SLOT BYTES           the SHA-256 of its beginning
+//	hand vault load AREA               what persist or keys holds, in hexadecimal
+//	hand vault store AREA HEX          replace it
+//	hand vault destroy AREA            destroy it
 //	hand reach                         what whoever runs it may open and write
 //
 // Record, slots and vault go through the board's own drivers, so that what is shown with the hand is shown of them.
@@ -40,6 +43,9 @@ func verbs() []verb {
 		{"bootstate restore", 0, func([]string) error { return restore() }},
 		{"slot write", 2, func(args []string) error { return writeSlot(args[0], args[1]) }},
 		{"slot sum", 2, func(args []string) error { return sumSlot(args[0], args[1]) }},
+		{"vault load", 1, func(args []string) error { return loadArea(args[0]) }},
+		{"vault store", 2, func(args []string) error { return storeArea(args[0], args[1]) }},
+		{"vault destroy", 1, func(args []string) error { return destroyArea(args[0]) }},
 		{"reach", 0, func([]string) error { return reach() }},
 	}
 }
