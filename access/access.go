@@ -11,10 +11,12 @@ package access
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -235,11 +237,11 @@ func ValidName(name string) error {
 	return nil
 }
 
-// Check says how many viewers the file in dir holds and what is wrong with it, and changes nothing. No file is no
-// fault: the first start makes one.
+// Check says how many viewers the file in dir holds and all that is wrong with it, and changes nothing. No file is no
+// fault: the first start makes one. What a newer release wrote has its own names and roles.
 func Check(dir string) (viewers int, err error) {
 	path := filepath.Join(dir, fileName)
-	state, _, err := statefile.New[persisted](path, fileVersion).Load()
+	state, version, err := statefile.New[persisted](path, fileVersion).Load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -248,7 +250,30 @@ func Check(dir string) (viewers int, err error) {
 	case state.Realm == "":
 		return 0, fmt.Errorf("load %s: %w: no realm", path, statefile.ErrCorrupt)
 	}
-	return len(state.Viewers), nil
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(state.Viewers)) {
+		if err := state.Viewers[name].check(name); err != nil && version <= fileVersion {
+			faults = append(faults, fmt.Errorf("load %s: %w: %w", path, statefile.ErrCorrupt, err))
+		}
+	}
+	return len(state.Viewers), errors.Join(faults...)
+}
+
+// check says what keeps a viewer out: nobody could let him in by an entry like this.
+func (v viewer) check(name string) error {
+	if err := ValidName(name); err != nil {
+		return err
+	}
+	md5, err1 := hex.DecodeString(v.HA1MD5)
+	sha256, err2 := hex.DecodeString(v.HA1SHA256)
+	const md5Size, sha256Size = 16, 32
+	if err1 != nil || err2 != nil || len(md5) != md5Size || len(sha256) != sha256Size {
+		return fmt.Errorf("viewer %s: the digests are not whole", name)
+	}
+	if !v.Role.known() {
+		return fmt.Errorf("viewer %s: role %q is not one of %s", name, v.Role, roleNames())
+	}
+	return nil
 }
 
 // Knows reports whether a password is the viewer's, without counting as a guess: for the agent itself, which kept one.

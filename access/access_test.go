@@ -141,6 +141,39 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
+// TestCheck: a viewer whom nobody could let in is a fault, unless a newer release knows better.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	const digests = `"ha1_md5":"00112233445566778899aabbccddeeff",` +
+		`"ha1_sha256":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"`
+	for name, c := range map[string]struct {
+		version int
+		viewers string
+		want    string
+	}{
+		"whole":            {1, `"a":{"role":"viewer",` + digests + `}`, ""},
+		"none":             {1, ``, ""},
+		"name":             {1, `"a b":{"role":"viewer",` + digests + `}`, `"a b"`},
+		"no digest":        {1, `"a":{"role":"viewer"}`, "viewer a: the digests"},
+		"short digest":     {1, `"a":{"role":"viewer",` + strings.Replace(digests, "0011", "", 1) + `}`, "viewer a: the digests"},
+		"role":             {1, `"a":{"role":"king",` + digests + `}`, `role "king"`},
+		"two faults":       {1, `"a":{},"b":{}`, "viewer b"},
+		"a newer release":  {2, `"a b":{"role":"king"}`, ""},
+		"not of this form": {1, `"a":1`, "corrupt state"},
+	} {
+		dir := t.TempDir()
+		text := fmt.Sprintf(`{"version":%d,"realm":"r","viewers":{%s}}`, c.version, c.viewers)
+		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Check(dir)
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, statefile.ErrCorrupt) ||
+			!strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // TestNewerRelease: what a newer release wrote is kept; a role that this one does not know may nothing.
 func TestNewerRelease(t *testing.T) {
 	t.Parallel()
