@@ -195,7 +195,7 @@ func (o *part) meet(s disklog.State) error {
 	if len(c.cuts) == 0 || c.cuts[len(c.cuts)-1].Before != s.Cut.Before {
 		c.cuts = append(c.cuts, s.Cut)
 	}
-	if harm(s.Cut) >= harm(c.worst) {
+	if c.states == 1 || harm(s.Cut) > harm(c.worst) {
 		c.worst = s.Cut
 	}
 	if !c.asked && !slices.ContainsFunc(o.waiting, func(w waiting) bool { return w.content == c }) {
@@ -204,13 +204,12 @@ func (o *part) meet(s disklog.State) error {
 	return nil
 }
 
-// harm says how much a cut took.
+// harm says how much a cut took. A garbled sector, which is not asked of a file system, comes last.
 func harm(c disklog.Cut) int {
-	h := len(c.Lost)
-	if c.Torn.From < c.Torn.To {
-		h++
+	if c.Torn.Garbled {
+		return -1
 	}
-	return h
+	return len(c.Lost) + int(min(c.Torn.To-c.Torn.From, 1))
 }
 
 // next gives the new contents of a cut to the pool: the first two, with nothing lost and with one or all lost, and others
