@@ -151,11 +151,12 @@ func TestCheck(t *testing.T) {
 		viewers string
 		want    string
 	}{
-		"whole":            {1, `"a":{"role":"viewer",` + digests + `}`, ""},
-		"none":             {1, ``, ""},
-		"name":             {1, `"a b":{"role":"viewer",` + digests + `}`, `"a b"`},
-		"no digest":        {1, `"a":{"role":"viewer"}`, "viewer a: the digests"},
-		"short digest":     {1, `"a":{"role":"viewer",` + strings.Replace(digests, "0011", "", 1) + `}`, "viewer a: the digests"},
+		"whole":     {1, `"a":{"role":"viewer",` + digests + `}`, ""},
+		"none":      {1, ``, ""},
+		"name":      {1, `"a b":{"role":"viewer",` + digests + `}`, `"a b"`},
+		"no digest": {1, `"a":{"role":"viewer"}`, "viewer a: the digests"},
+		"short digest": {1, `"a":{"role":"viewer",` + strings.Replace(digests, "0011", "", 1) + `}`,
+			"viewer a: the digests"},
 		"role":             {1, `"a":{"role":"king",` + digests + `}`, `role "king"`},
 		"two faults":       {1, `"a":{},"b":{}`, "viewer b"},
 		"a newer release":  {2, `"a b":{"role":"king"}`, ""},

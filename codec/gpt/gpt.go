@@ -1,5 +1,5 @@
-// Package gpt writes and reads the partition table of a disk image: a GPT (UEFI Specification 2.10, chapter 5) whose identifiers
-// follow from names, so that the same layout gives the same bytes.
+// Package gpt writes and reads the partition table of a disk image: a GPT (UEFI Specification 2.10, chapter 5) whose
+// identifiers follow from names, so that the same layout gives the same bytes.
 package gpt
 
 import (

@@ -31,8 +31,8 @@ func (l *Log) load(e Entry, size int64) (*piece, error) {
 // Durable returns which of the first n entries were surely on the disk when the power was cut before entry n: those
 // that a later flush among them covers, and those that said so themselves (FUA).
 //
-// QEMU logs a request when it is done. A write that was begun during a flush and was done before it counts as covered by
-// it, although a drive need not have cared: such writes are a little safer here than in life.
+// QEMU logs a request when it is done. A write that was begun during a flush and was done before it counts as covered
+// by it, although a drive need not have cared: such writes are a little safer here than in life.
 func (l *Log) Durable(n int) []bool {
 	durable := make([]bool, n)
 	flushed := false
@@ -44,16 +44,16 @@ func (l *Log) Durable(n int) []bool {
 	return durable
 }
 
-// Cut says what a power cut left. It is a plain value: a test prints the one that it does not like, and Rebuild makes its
-// disk again.
+// Cut says what a power cut left. It is a plain value: a test prints the one that it does not like, and Rebuild makes
+// its disk again.
 type Cut struct {
 	Before int   // how many entries the disk had been given
 	Lost   []int // those of them that never arrived, in order; no flush covers them
 	Torn   Torn
 }
 
-// Torn says that of one entry only the sectors From to To arrived, To not among them: its head or its tail. The zero value
-// is about none. The entry is the one in flight, at Cut.Before, or one that no flush covers.
+// Torn says that of one entry only the sectors From to To arrived, To not among them: its head or its tail. The zero
+// value is about none. The entry is the one in flight, at Cut.Before, or one that no flush covers.
 type Torn struct {
 	Entry    int
 	From, To int64

@@ -6,8 +6,8 @@
 //	superblock   0 magic 6a736677736872, 8 version 1, 16 number of entries (8 bytes each), 24 sector size (4)
 //	entry        0 sector, 8 number of sectors, 16 flags, 24 length of a mark's data (8 bytes each)
 //
-// Numbers are little endian. QEMU writes the number of entries anew at each flush, so that the log of a machine that was
-// killed can be read too, up to its last flush.
+// Numbers are little endian. QEMU writes the number of entries anew at each flush, so that the log of a machine that
+// was killed can be read too, up to its last flush.
 //
 //	qemu ... -blockdev driver=file,node-name=f0,filename=disk.img -blockdev driver=raw,node-name=r0,file=f0 \
 //	  -blockdev driver=file,node-name=lf,filename=log.bin -blockdev driver=blklogwrites,node-name=lw,file=r0,log=lf \
@@ -126,10 +126,10 @@ func (l *Log) entry(at, size int64) (Entry, int64, error) {
 	return e, at, nil
 }
 
-// Instant is a length of the log, in bytes: an instant of the run as the machine's disk saw it. Whoever drives the machine
-// takes one by the size of the log's file. QEMU tells the guest that a request is done after it is in the log: when the
-// machine has answered a command, all that the command did to the disk lies before an instant that is taken then, and
-// nothing that a command will do lies before one that is taken ahead of it.
+// Instant is a length of the log, in bytes: an instant of the run as the machine's disk saw it. Whoever drives the
+// machine takes one by the size of the log's file. QEMU tells the guest that a request is done after it is in the log:
+// when the machine has answered a command, all that the command did to the disk lies before an instant that is taken
+// then, and nothing that a command will do lies before one that is taken ahead of it.
 type Instant int64
 
 // Instant returns the length of the log's first n entries.

@@ -14,9 +14,9 @@ var (
 	ErrNeverStored = errors.New("never stored")
 )
 
-// History is what one thing (a record, a file) was told to be in the course of a run, one value after the other. With it
-// a disk is judged: at each cut the thing is the last value whose change had been answered, or a later one that had been
-// begun.
+// History is what one thing (a record, a file) was told to be in the course of a run, one value after the other. With
+// it a disk is judged: at each cut the thing is the last value whose change had been answered, or a later one that had
+// been begun.
 type History struct{ versions []Version }
 
 // Version is a value and when it was stored.

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Saver writes a part of disks of one base as sparse files, for programs that want a file: a checker of file systems, an
-// emulator. What the base holds there is read once.
+// Saver writes a part of disks of one base as sparse files, for programs that want a file: a checker of file systems,
+// an emulator. What the base holds there is read once.
 type Saver struct {
 	offset, length int64
 	base           map[int64][]byte // by the block's number; without those of zeros

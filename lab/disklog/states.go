@@ -35,10 +35,10 @@ type State struct {
 }
 
 // States is the disk of every cut point of the run, many for each: the writes that no flush covers lost in every
-// combination, or none, all, and some combinations by chance; then the write in flight torn at its head and at its tail,
-// with all the others there, with all of them lost, and with a garbled sector; and some of the others torn. It rebuilds step by step, so that a
-// long run is walked in the time of reading it. The disks are the caller's. An error, which comes with no state, ends
-// it.
+// combination, or none, all, and some combinations by chance; then the write in flight torn at its head and at its
+// tail, with all the others there, with all of them lost, and with a garbled sector; and some of the others torn. It
+// rebuilds step by step, so that a long run is walked in the time of reading it. The disks are the caller's. An error,
+// which comes with no state, ends it.
 func (l *Log) States(base *Disk, plan Plan) iter.Seq2[State, error] {
 	plan = plan.whole()
 	return func(yield func(State, error) bool) {

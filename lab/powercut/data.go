@@ -35,7 +35,8 @@ func newDataJudge(ctx context.Context, l layout, r Run) (*dataJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dataJudge{ctx: ctx, agent: r.Agent, dir: r.Dir, saver: saver, story: r.Story, checks: map[[sha256.Size]byte]string{}}, nil
+	return &dataJudge{ctx: ctx, agent: r.Agent, dir: r.Dir, saver: saver, story: r.Story,
+		checks: map[[sha256.Size]byte]string{}}, nil
 }
 
 // look repairs a copy of the partition as a person would, but counts what was repaired.

@@ -94,7 +94,8 @@ func TestDataJudge(t *testing.T) {
 		l := layout{"data": gpt.Partition{Name: "data", Size: int64(len(image))}}
 		story := Story{}
 		story.Tell("/agent/viewers.json", Absent)
-		j, err := newDataJudge(t.Context(), l, Run{Base: bytes.NewReader(image), Agent: agent, Dir: t.TempDir(), Story: story})
+		j, err := newDataJudge(t.Context(), l, Run{Base: bytes.NewReader(image), Story: story, Agent: agent,
+			Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +104,8 @@ func TestDataJudge(t *testing.T) {
 			t.Fatal(err)
 		}
 		fault := strings.Join(k.faults, "; ")
-		if got := k.found["/agent/viewers.json"]; got != c.found || !strings.Contains(fault, c.want) || c.want == "" && fault != "" {
+		got := k.found["/agent/viewers.json"]
+		if got != c.found || !strings.Contains(fault, c.want) || c.want == "" && fault != "" {
 			t.Errorf("%s: got %q, faults %q; want %q, %q", name, got, fault, c.found, c.want)
 		}
 	}

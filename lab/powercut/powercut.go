@@ -1,8 +1,8 @@
-// Package powercut proves that a recorded run of a whole board survives a power cut at any instant: it rebuilds the disk
-// at every cut point (lab/disklog) and judges each by the board's own formats and programs.
+// Package powercut proves that a recorded run of a whole board survives a power cut at any instant: it rebuilds the
+// disk at every cut point (lab/disklog) and judges each by the board's own formats and programs.
 //
-//	boot record   whole, and one of those that were stored; what the boot script does with it (its twin in codec/bootstate)
-//	              boots a slot whose FIT and root file system verify, and goes on doing so if nobody ever confirms
+//	boot record   whole, and one of those that were stored; what the boot script does with it (codec/bootstate has its
+//	              twin) boots a slot whose FIT and root file system verify, and goes on doing so if nobody ever confirms
 //	persist, keys one of the values that were stored, whole, and open for the next one; what was replaced or destroyed
 //	              is nowhere on the partition any more
 //	data          its file system needs its journal and no other repair (e2fsck); each file is one of the versions that

@@ -212,8 +212,8 @@ func harm(c disklog.Cut) int {
 	return len(c.Lost) + int(min(c.Torn.To-c.Torn.From, 1))
 }
 
-// next gives the new contents of a cut to the pool: the first two, with nothing lost and with one or all lost, and others
-// by chance, up to the part's limit.
+// next gives the new contents of a cut to the pool: the first two, with nothing lost and with one or all lost, and
+// others by chance, up to the part's limit.
 func (p *proof) next() {
 	for _, o := range p.parts {
 		random := rand.New(rand.NewPCG(uint64(p.report.Cuts), 2))
