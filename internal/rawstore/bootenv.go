@@ -9,8 +9,9 @@ import (
 	"github.com/ocellus/ocellus/hal"
 )
 
-// BootEnv keeps the two copies of the boot record (codec/bootstate). A write goes to the copy that does not count, then
-// it is flushed and read back. Where neither is whole both are written anew, one after the other.
+// BootEnv keeps the two copies of the boot record (codec/bootstate). First the copy that counts is made durable, since
+// U-Boot, which may have written it, never flushes; then the other one is written, flushed and read back. Where neither
+// is whole both are written anew, one after the other.
 type BootEnv struct {
 	name string
 	disk Disk
@@ -81,6 +82,9 @@ func (e *BootEnv) Set(changes map[string]string) error {
 	order := []int{1 - at}
 	if damaged != nil {
 		order = []int{0, 1}
+	}
+	if err := e.disk.Sync(); err != nil {
+		return fmt.Errorf("write boot environment %s: what is there: %w", e.name, err)
 	}
 	for _, i := range order {
 		if err := put(e.disk, data, int64(i)*bootstate.Stride); err != nil {
