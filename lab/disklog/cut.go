@@ -7,18 +7,6 @@ import (
 	"strings"
 )
 
-// Apply puts an entry on the disk.
-func (l *Log) Apply(d *Disk, e Entry) error {
-	if !e.Writes() {
-		return nil
-	}
-	p, err := l.load(e, d.size)
-	if err != nil {
-		return err
-	}
-	return d.put(p, 0, int64(len(p.data)))
-}
-
 // load reads the data of an entry; what lies behind the disk's end is nowhere.
 func (l *Log) load(e Entry, size int64) (*piece, error) {
 	data := make([]byte, min(e.Length, max(size-e.Offset, 0)))
@@ -47,22 +35,19 @@ func (l *Log) Durable(n int) []bool {
 // Cut says what a power cut left. It is a plain value: a test prints the one that it does not like, and Rebuild makes
 // its disk again.
 type Cut struct {
-	Before int   // how many entries the disk had been given
-	Lost   []int // those of them that never arrived, in order; no flush covers them
-	Torn   Torn
+	Before int    // how many entries the disk had been given
+	Lost   []int  // those of them that never arrived, in order; no flush covers them
+	Torn   []Torn // those that arrived in part, in order: of these, and the one in flight, at Before
 }
 
-// Torn says that of one entry only the sectors From to To arrived, To not among them: its head or its tail. The zero
-// value is about none. The entry is the one in flight, at Cut.Before, or one that no flush covers.
+// Torn says that of an entry only the sectors From to To arrived, To not among them: its head or its tail.
 type Torn struct {
 	Entry    int
 	From, To int64
-	// Garbled: the sector at the border, which was being written, is neither old nor new. Drives promise that there is no
-	// such thing, and file systems lean on it; cards break it.
+	// Garbled: the sector at the border, which was being written, is neither old nor new. Drives promise that there is
+	// no such thing, and file systems lean on it; cards break it.
 	Garbled bool
 }
-
-func (t Torn) none() bool { return t.From >= t.To && !t.Garbled }
 
 // garbled is the sector that is neither old nor new.
 func (t Torn) garbled() int64 {
@@ -79,7 +64,7 @@ func (c Cut) String() string {
 	if len(c.Lost) > 0 {
 		fmt.Fprintf(&s, ", lost %s", strings.Trim(fmt.Sprint(c.Lost), "[]"))
 	}
-	if t := c.Torn; !t.none() {
+	for _, t := range c.Torn {
 		fmt.Fprintf(&s, ", of %d the sectors from %d and before %d", t.Entry, t.From, t.To)
 		if t.Garbled {
 			fmt.Fprintf(&s, ", %d garbled", t.garbled())
@@ -95,36 +80,42 @@ func (l *Log) Rebuild(base *Disk, c Cut) (*Disk, error) {
 	if c.Before < 0 || c.Before > len(l.Entries) {
 		return nil, fmt.Errorf("%w: cut before entry %d of %d", ErrLog, c.Before, len(l.Entries))
 	}
-	durable := l.Durable(c.Before)
-	for _, entry := range c.Lost {
-		if entry < 0 || entry >= c.Before || durable[entry] {
-			return nil, fmt.Errorf("%w: no cut before entry %d loses entry %d", ErrLog, c.Before, entry)
-		}
-	}
-	if t := c.Torn; !t.none() && (t.Entry < 0 || t.Entry >= len(l.Entries) || t.Entry > c.Before ||
-		t.Entry < c.Before && durable[t.Entry]) {
-		return nil, fmt.Errorf("%w: no cut before entry %d tears entry %d", ErrLog, c.Before, t.Entry)
+	if err := l.check(c); err != nil {
+		return nil, err
 	}
 	d := base.Clone()
 	for i, e := range l.Entries[:min(c.Before+1, len(l.Entries))] {
-		inFlight := i == c.Before
-		switch {
-		case !e.Writes() || slices.Contains(c.Lost, i):
-		case !c.Torn.none() && c.Torn.Entry == i:
-			p, err := l.load(e, d.size)
-			if err == nil {
-				err = l.tear(d, p, c.Torn)
-			}
-			if err != nil {
-				return nil, err
-			}
-		case !inFlight:
-			if err := l.Apply(d, e); err != nil {
-				return nil, err
-			}
+		torn := slices.IndexFunc(c.Torn, func(t Torn) bool { return t.Entry == i })
+		if !e.Writes() || torn < 0 && (i == c.Before || slices.Contains(c.Lost, i)) {
+			continue
+		}
+		p, err := l.load(e, d.size)
+		if err == nil && torn >= 0 {
+			err = l.tear(d, p, c.Torn[torn])
+		} else if err == nil {
+			err = d.put(p, 0, int64(len(p.data)))
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return d, nil
+}
+
+// check refuses a cut that can't be: a flushed entry is lost or torn.
+func (l *Log) check(c Cut) error {
+	durable := l.Durable(c.Before)
+	for _, entry := range c.Lost {
+		if entry < 0 || entry >= c.Before || durable[entry] {
+			return fmt.Errorf("%w: no cut before entry %d loses entry %d", ErrLog, c.Before, entry)
+		}
+	}
+	for _, t := range c.Torn {
+		if t.Entry < 0 || t.Entry >= len(l.Entries) || t.Entry > c.Before || t.Entry < c.Before && durable[t.Entry] {
+			return fmt.Errorf("%w: no cut before entry %d tears entry %d", ErrLog, c.Before, t.Entry)
+		}
+	}
+	return nil
 }
 
 // tear puts the sectors of a piece on the disk that arrived.

@@ -69,9 +69,14 @@ func content(t testing.TB, d *Disk) []byte {
 func model(size int, ops []op, c Cut) []byte {
 	disk := bytes.Repeat([]byte{0xee}, size)
 	for i, o := range ops[:min(c.Before+1, len(ops))] {
-		torn := !c.Torn.none() && c.Torn.Entry == i
-		if slices.Contains(c.Lost, i) || i == c.Before && !torn {
+		at := slices.IndexFunc(c.Torn, func(t Torn) bool { return t.Entry == i })
+		if slices.Contains(c.Lost, i) || i == c.Before && at < 0 {
 			continue
+		}
+		var t Torn
+		torn := at >= 0
+		if torn {
+			t = c.Torn[at]
 		}
 		data := o.data
 		if o.flags&Discard != 0 {
@@ -79,10 +84,10 @@ func model(size int, ops []op, c Cut) []byte {
 		}
 		for s := 0; s*sector < len(data); s++ {
 			at := (o.sector + s) * sector
-			if !torn || int64(s) >= c.Torn.From && int64(s) < c.Torn.To {
+			if !torn || int64(s) >= t.From && int64(s) < t.To {
 				copy(disk[at:], data[s*sector:(s+1)*sector])
 			}
-			if torn && c.Torn.Garbled && int64(s) == c.Torn.garbled() {
+			if t.Garbled && int64(s) == t.garbled() {
 				copy(disk[at:], data[s*sector:][:sector/2])
 				copy(disk[at+sector/2:], bytes.Repeat([]byte{0xff}, sector/2))
 			}
@@ -216,9 +221,9 @@ func TestRebuildRefuses(t *testing.T) {
 		"behind the end":         {Before: 4},
 		"a flushed write":        {Before: 3, Lost: []int{0}},
 		"one that was not given": {Before: 2, Lost: []int{2}},
-		"a torn flushed write":   {Before: 3, Torn: Torn{To: 1}},
-		"torn behind the cut":    {Before: 1, Torn: Torn{Entry: 2, To: 1}},
-		"torn behind the log":    {Before: 3, Torn: Torn{Entry: 3, To: 1}},
+		"a torn flushed write":   {Before: 3, Torn: []Torn{{To: 1}}},
+		"torn behind the cut":    {Before: 1, Torn: []Torn{{Entry: 2, To: 1}}},
+		"torn behind the log":    {Before: 3, Torn: []Torn{{Entry: 3, To: 1}}},
 	} {
 		if _, err := l.Rebuild(NewDisk(bytes.NewReader(nil), 1<<16), c); !errors.Is(err, ErrLog) {
 			t.Errorf("%s: got %v, want ErrLog", name, err)

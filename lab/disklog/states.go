@@ -36,8 +36,8 @@ type State struct {
 
 // States is the disk of every cut point of the run, many for each: the writes that no flush covers lost in every
 // combination, or none, all, and some combinations by chance; then the write in flight torn at its head and at its
-// tail, with all the others there, with all of them lost, and with a garbled sector; and some of the others torn. It
-// rebuilds step by step, so that a long run is walked in the time of reading it. The disks are the caller's. An error,
+// tail, with all the others there, with all of them lost, and with a garbled sector; then mixtures of lost and torn
+// ones by chance. It rebuilds step by step, so that a long run is walked in the time of reading it. The disks are the caller's. An error,
 // which comes with no state, ends it.
 func (l *Log) States(base *Disk, plan Plan) iter.Seq2[State, error] {
 	plan = plan.whole()
@@ -123,24 +123,24 @@ func (w *walker) losable() []int {
 
 func (w *walker) rebuild(c Cut) (*Disk, error) {
 	d := w.durable.Clone()
-	lost := c.Lost
+	lost, torn := c.Lost, c.Torn
 	for _, o := range w.open {
-		if len(lost) > 0 && lost[0] == o.entry {
-			lost = lost[1:]
-			continue
-		}
 		var err error
-		if !c.Torn.none() && c.Torn.Entry == o.entry {
-			err = w.log.tear(d, o.piece, c.Torn)
-		} else {
+		switch {
+		case len(lost) > 0 && lost[0] == o.entry:
+			lost = lost[1:]
+		case len(torn) > 0 && torn[0].Entry == o.entry:
+			err = w.log.tear(d, o.piece, torn[0])
+			torn = torn[1:]
+		default:
 			err = d.put(o.piece, 0, int64(len(o.data)))
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if !c.Torn.none() && c.Torn.Entry == c.Before {
-		return d, w.log.tear(d, w.inFlight, c.Torn)
+	if len(torn) > 0 { // the one in flight
+		return d, w.log.tear(d, w.inFlight, torn[0])
 	}
 	return d, nil
 }
@@ -158,26 +158,38 @@ func (l *Log) cuts(losable []int, n int, plan Plan) []Cut {
 	}
 	for _, torn := range l.tears(n, plan, random) {
 		for _, lost := range extremes {
-			cuts = append(cuts, Cut{n, lost, torn})
+			cuts = append(cuts, Cut{n, lost, []Torn{torn}})
 		}
 		torn.Garbled = true
-		cuts = append(cuts, Cut{n, nil, torn})
+		cuts = append(cuts, Cut{n, nil, []Torn{torn}})
 	}
 	if n < len(l.Entries) && l.Entries[n].Writes() {
-		cuts = append(cuts, Cut{n, nil, Torn{Entry: n, Garbled: true}})
+		cuts = append(cuts, Cut{n, nil, []Torn{{Entry: n, Garbled: true}}})
 	}
-	const olderTorn = 2
-	for range min(olderTorn, len(losable)) {
-		torn := losable[random.IntN(len(losable))]
-		ways := l.tears(torn, plan, random)
-		if len(ways) == 0 {
-			continue
+	for i := range min(plan.Samples, plan.Samples*len(losable)) {
+		if c := l.mixture(losable, n, plan, random, i%2 == 1); len(c.Torn) > 0 {
+			cuts = append(cuts, c)
 		}
-		lost := some(losable, random)
-		lost = slices.DeleteFunc(lost, func(entry int) bool { return entry == torn })
-		cuts = append(cuts, Cut{n, lost, ways[random.IntN(len(ways))]})
 	}
 	return cuts
+}
+
+// mixture leaves each of the open entries and the one in flight whole, takes it away or tears it, by chance.
+func (l *Log) mixture(losable []int, n int, plan Plan, random *rand.Rand, garbled bool) Cut {
+	c := Cut{Before: n}
+	for _, entry := range append(slices.Clone(losable), n) {
+		switch choice := random.IntN(3); {
+		case choice == 0 && entry < n:
+			c.Lost = append(c.Lost, entry)
+		case choice == 1:
+			if ways := l.tears(entry, plan, random); len(ways) > 0 {
+				torn := ways[random.IntN(len(ways))]
+				torn.Garbled = garbled
+				c.Torn = append(c.Torn, torn)
+			}
+		}
+	}
+	return c
 }
 
 // losses lists which unflushed writes never arrived.
@@ -223,11 +235,13 @@ func (l *Log) tears(n int, plan Plan, random *rand.Rand) []Torn {
 	}
 	sectors := l.Entries[n].Length / l.SectorSize
 	var at []int64
-	if sectors <= int64(plan.Tears) {
+	switch {
+	case sectors < 2:
+	case sectors <= int64(plan.Tears):
 		for k := int64(1); k < sectors; k++ {
 			at = append(at, k)
 		}
-	} else {
+	default:
 		at = []int64{1, sectors / 2, sectors - 1, 1 + random.Int64N(sectors-1)}
 	}
 	var ways []Torn

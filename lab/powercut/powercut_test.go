@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -223,7 +224,8 @@ func (b *board) boot() {
 
 func (b *board) prove(l *disklog.Log) *Report {
 	b.t.Helper()
-	r, err := Prove(b.t.Context(), Run{Base: bytes.NewReader(b.image), Size: b.Size(), Log: l, Story: b.story})
+	r, err := Prove(b.t.Context(), Run{Base: bytes.NewReader(b.image), Size: b.Size(), Log: l, Story: b.story,
+		Plan: disklog.Plan{Samples: 64}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -269,6 +271,8 @@ func TestProofFails(t *testing.T) {
 	in := func(e disklog.Entry, name string, offset int64) bool {
 		return e.Writes() && e.Offset >= where[name].Start+offset && e.Offset < where[name].Start+where[name].Size
 	}
+	records := b.story[Record].Versions()
+	uboot := l.Logged(records[slices.IndexFunc(records[1:], func(v disklog.Version) bool { return v.Done == 0 })+1].Begun)
 	destroyed := 0 // writes of zeros to the second half of keys, once both copies were stored three times
 	for name, c := range map[string]struct {
 		edit func(n int, e disklog.Entry) (disklog.Entry, bool)
@@ -282,6 +286,9 @@ func TestProofFails(t *testing.T) {
 				e.Offset -= bootstate.Stride
 			}
 			return e, true
+		}, Record + ": an answered change is lost"},
+		"what U-Boot wrote is overwritten before it is durable": {func(n int, e disklog.Entry) (disklog.Entry, bool) {
+			return e, n != uboot+1
 		}, Record + ": an answered change is lost"},
 		"one copy of the record": {func(_ int, e disklog.Entry) (disklog.Entry, bool) {
 			return e, !in(e, "env", bootstate.Stride)

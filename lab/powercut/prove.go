@@ -159,7 +159,7 @@ func (p *proof) walk() error {
 		}
 		p.report.States++
 		for _, one := range p.parts {
-			if s.Cut.Torn.Garbled && one.files {
+			if one.files && garbled(s.Cut) {
 				continue // ext4 leans on drives that write whole sectors
 			}
 			if err := one.meet(s); err != nil {
@@ -206,10 +206,14 @@ func (o *part) meet(s disklog.State) error {
 
 // harm says how much a cut took. A garbled sector, which is not asked of a file system, comes last.
 func harm(c disklog.Cut) int {
-	if c.Torn.Garbled {
+	if garbled(c) {
 		return -1
 	}
-	return len(c.Lost) + int(min(c.Torn.To-c.Torn.From, 1))
+	return len(c.Lost) + len(c.Torn)
+}
+
+func garbled(c disklog.Cut) bool {
+	return slices.ContainsFunc(c.Torn, func(t disklog.Torn) bool { return t.Garbled })
 }
 
 // next gives the new contents of a cut to the pool: the first two, with nothing lost and with one or all lost, and
