@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/ocellus/ocellus/internal/rawstore"
@@ -16,7 +17,7 @@ type areaJudge struct {
 }
 
 // look loads the area as the board does and looks for every value in its raw bytes.
-func (j *areaJudge) look(d *disklog.Disk) (*look, error) {
+func (j *areaJudge) look(_ context.Context, d *disklog.Disk) (*look, error) {
 	raw := make([]byte, j.layout[j.name].Size)
 	if _, err := j.layout.section(d, j.name).ReadAt(raw, 0); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func sealWords(text string) map[string]string {
 }
 
 // look reads the record, and boots as often as it takes to come to rest.
-func (j *bootJudge) look(d *disklog.Disk) (*look, error) {
+func (j *bootJudge) look(_ context.Context, d *disklog.Disk) (*look, error) {
 	slots := map[bootstate.Slot]slotLook{}
 	for _, s := range []bootstate.Slot{bootstate.A, bootstate.B} {
 		v, err := j.slot(d, s)

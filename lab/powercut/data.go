@@ -20,7 +20,6 @@ import (
 
 // dataJudge looks at the file system of the data partition with e2fsprogs, and at the agent's state with the agent.
 type dataJudge struct {
-	ctx    context.Context
 	agent  string // the built agent
 	dir    string // for files that are soon gone; in memory is best
 	saver  *disklog.Saver
@@ -29,18 +28,18 @@ type dataJudge struct {
 	checks map[[sha256.Size]byte]string
 }
 
-func newDataJudge(ctx context.Context, l layout, r Run) (*dataJudge, error) {
+func newDataJudge(l layout, r Run) (*dataJudge, error) {
 	p := l["data"]
 	saver, err := disklog.NewSaver(r.Base, p.Start, p.Size)
 	if err != nil {
 		return nil, err
 	}
-	return &dataJudge{ctx: ctx, agent: r.Agent, dir: r.Dir, saver: saver, story: r.Story,
+	return &dataJudge{agent: r.Agent, dir: r.Dir, saver: saver, story: r.Story,
 		checks: map[[sha256.Size]byte]string{}}, nil
 }
 
 // look repairs a copy of the partition as a person would, but counts what was repaired.
-func (j *dataJudge) look(d *disklog.Disk) (k *look, err error) {
+func (j *dataJudge) look(ctx context.Context, d *disklog.Disk) (k *look, err error) {
 	work, err := os.MkdirTemp(j.dir, "cut-")
 	if err != nil {
 		return nil, err
@@ -51,18 +50,18 @@ func (j *dataJudge) look(d *disklog.Disk) (k *look, err error) {
 		return nil, err
 	}
 	k = &look{found: map[string]string{}}
-	if k.class, err = j.replay(image); err != nil {
+	if k.class, err = replay(ctx, image); err != nil {
 		k.faults = append(k.faults, err.Error())
 		return k, nil
 	}
-	out, err := run(j.ctx, 0, "debugfs", "-R", "rdump / "+work, image)
+	out, err := run(ctx, 0, "debugfs", "-R", "rdump / "+work, image)
 	if err != nil {
 		return nil, err
 	}
 	if err := collect(k.found, work); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
-	fault, err := j.check(k.found, filepath.Join(work, "agent"))
+	fault, err := j.check(ctx, k.found, filepath.Join(work, "agent"))
 	if fault != "" {
 		k.faults = append(k.faults, fault)
 	}
@@ -76,9 +75,9 @@ func (j *dataJudge) look(d *disklog.Disk) (k *look, err error) {
 
 // replay lets e2fsck go over the file system. That it is what the kernel would take, once its journal was replayed, is
 // what counts: any other repair is an error.
-func (j *dataJudge) replay(image string) (class string, err error) {
+func replay(ctx context.Context, image string) (class string, err error) {
 	const repaired = 1 // e2fsck(8)
-	out, err := run(j.ctx, repaired, "e2fsck", "-f", "-y", image)
+	out, err := run(ctx, repaired, "e2fsck", "-f", "-y", image)
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +117,7 @@ func collect(files map[string]string, dir string) error {
 }
 
 // check asks the built agent what it finds wrong with the state, once for each state.
-func (j *dataJudge) check(files map[string]string, state string) (fault string, err error) {
+func (j *dataJudge) check(ctx context.Context, files map[string]string, state string) (fault string, err error) {
 	if _, err := os.Stat(state); errors.Is(err, fs.ErrNotExist) {
 		return "", nil // the board has not come that far
 	}
@@ -129,7 +128,7 @@ func (j *dataJudge) check(files map[string]string, state string) (fault string, 
 	if ok {
 		return fault, nil
 	}
-	out, err := exec.CommandContext(j.ctx, j.agent, "check", "--state", state).CombinedOutput()
+	out, err := exec.CommandContext(ctx, j.agent, "check", "--state", state).CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

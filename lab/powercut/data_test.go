@@ -94,12 +94,12 @@ func TestDataJudge(t *testing.T) {
 		l := layout{"data": gpt.Partition{Name: "data", Size: int64(len(image))}}
 		story := Story{}
 		story.Tell("/agent/viewers.json", Absent)
-		j, err := newDataJudge(t.Context(), l, Run{Base: bytes.NewReader(image), Story: story, Agent: agent,
+		j, err := newDataJudge(l, Run{Base: bytes.NewReader(image), Story: story, Agent: agent,
 			Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := j.look(disklog.NewDisk(bytes.NewReader(image), int64(len(image))))
+		k, err := j.look(t.Context(), disklog.NewDisk(bytes.NewReader(image), int64(len(image))))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,22 +1,20 @@
 package powercut
 
 import (
-	"context"
 	"runtime"
 	"sync"
 )
 
 // pool does jobs on all processors. do waits while all are busy, so that few disks are held at a time.
 type pool struct {
-	ctx  context.Context
 	jobs chan func() error // no buffer: the sender waits
 	done sync.WaitGroup
 	mu   sync.Mutex // guards err
 	err  error      // the first one
 }
 
-func newPool(ctx context.Context) *pool {
-	p := &pool{ctx: ctx, jobs: make(chan func() error)}
+func newPool() *pool {
+	p := &pool{jobs: make(chan func() error)}
 	for range runtime.NumCPU() {
 		p.done.Go(func() {
 			for job := range p.jobs {
@@ -39,14 +37,11 @@ func (p *pool) fail(err error) {
 	}
 }
 
-// failed returns the first error, or that nobody waits any more.
+// failed returns the first error.
 func (p *pool) failed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil {
-		return p.err
-	}
-	return p.ctx.Err()
+	return p.err
 }
 
 // wait ends the pool.

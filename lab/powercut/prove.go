@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ type Run struct {
 	Agent string // the built agent; without it the data partition is not judged
 	Dir   string // a folder for files that are soon gone; in memory is best
 	// DataPerCut is how many contents of the data partition that no earlier cut had are judged at a cut, since each
-	// takes some processes: nothing lost and all lost first, others by chance; 4 if not given.
+	// takes some processes: nothing lost first, others by chance; 4 if not given.
 	DataPerCut int
 }
 
@@ -59,11 +60,12 @@ type Fault struct {
 // report.
 func Prove(ctx context.Context, r Run) (*Report, error) {
 	begin := time.Now()
-	p, err := newProof(ctx, r)
+	p, err := newProof(r)
 	if err != nil {
 		return nil, err
 	}
-	err = p.walk()
+	p.pool = newPool()
+	err = p.walk(ctx)
 	if waited := p.pool.wait(); err == nil {
 		err = waited
 	}
@@ -84,7 +86,7 @@ type proof struct {
 	report *Report
 }
 
-func newProof(ctx context.Context, r Run) (*proof, error) {
+func newProof(r Run) (*proof, error) {
 	if r.DataPerCut == 0 {
 		r.DataPerCut = 4
 	}
@@ -92,31 +94,35 @@ func newProof(ctx context.Context, r Run) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &proof{run: r, base: disklog.NewDisk(r.Base, r.Size), pool: newPool(ctx),
-		report: &Report{Classes: map[string]Class{}}}
-	add := func(name string, limit int, look func(*disklog.Disk) (*look, error), partitions ...string) {
-		one := &part{name: name, limit: limit, look: look, contents: map[disklog.Sum]*content{}}
-		for _, partition := range partitions {
-			one.ranges = append(one.ranges, span{l[partition].Start, l[partition].Size})
-		}
-		p.parts = append(p.parts, one)
-	}
-	add("boot", 0, newBootJudge(l).look, "env", "slot-a", "slot-b")
+	p := &proof{run: r, base: disklog.NewDisk(r.Base, r.Size), report: &Report{Classes: map[string]Class{}}}
+	p.add(l, "boot", newBootJudge(l).look, "env", "slot-a", "slot-b")
 	for _, name := range []string{Persist, Keys} {
 		if h := r.Story[name]; h != nil {
-			add(name, 0, (&areaJudge{l, name, h}).look, name)
+			p.add(l, name, (&areaJudge{l, name, h}).look, name)
 		}
 	}
 	if _, ok := l["data"]; ok && r.Agent != "" {
-		j, err := newDataJudge(ctx, l, r)
+		j, err := newDataJudge(l, r)
 		if err != nil {
 			return nil, err
 		}
-		add("data", r.DataPerCut, j.look, "data")
-		p.parts[len(p.parts)-1].files = true
+		data := p.add(l, "data", j.look, "data")
+		data.files, data.limit = true, r.DataPerCut
 	}
 	return p, nil
 }
+
+func (p *proof) add(l layout, name string, look judge, partitions ...string) *part {
+	one := &part{name: name, look: look, contents: map[disklog.Sum]*content{}}
+	for _, partition := range partitions {
+		one.ranges = append(one.ranges, span{l[partition].Start, l[partition].Size})
+	}
+	p.parts = append(p.parts, one)
+	return one
+}
+
+// judge looks at a content of a part.
+type judge func(ctx context.Context, d *disklog.Disk) (*look, error)
 
 type span struct{ offset, length int64 }
 
@@ -126,7 +132,7 @@ type part struct {
 	ranges   []span
 	files    bool // it holds a file system
 	limit    int  // how many new contents of a cut are looked at; 0 for all
-	look     func(*disklog.Disk) (*look, error)
+	look     judge
 	contents map[disklog.Sum]*content
 	waiting  []waiting // new contents of the cut that is being walked
 }
@@ -146,14 +152,14 @@ type content struct {
 }
 
 // walk meets every state, and gives every new content to the pool.
-func (p *proof) walk() error {
+func (p *proof) walk(ctx context.Context) error {
 	at := -1
 	for s, err := range p.run.Log.States(p.base, p.run.Plan) {
 		if err != nil {
 			return err
 		}
 		if s.Cut.Before != at {
-			p.next()
+			p.next(ctx)
 			at = s.Cut.Before
 			p.report.Cuts++
 		}
@@ -166,11 +172,11 @@ func (p *proof) walk() error {
 				return err
 			}
 		}
-		if err := p.pool.failed(); err != nil {
+		if err := cmp.Or(p.pool.failed(), ctx.Err()); err != nil {
 			return err
 		}
 	}
-	p.next()
+	p.next(ctx)
 	return nil
 }
 
@@ -216,23 +222,24 @@ func garbled(c disklog.Cut) bool {
 	return slices.ContainsFunc(c.Torn, func(t disklog.Torn) bool { return t.Garbled })
 }
 
-// next gives the new contents of a cut to the pool: the first two, with nothing lost and with one or all lost, and
-// others by chance, up to the part's limit.
-func (p *proof) next() {
+// next gives the new contents of a cut to the pool: the first ones, with nothing lost and with little, and others by
+// chance, up to the part's limit.
+func (p *proof) next(ctx context.Context) {
 	for _, o := range p.parts {
 		random := rand.New(rand.NewPCG(uint64(p.report.Cuts), 2))
+		first := min(2, o.limit)
 		for o.limit > 0 && len(o.waiting) > o.limit {
-			i := 2 + random.IntN(len(o.waiting)-2)
+			i := first + random.IntN(len(o.waiting)-first)
 			o.waiting = slices.Delete(o.waiting, i, i+1)
 		}
 		for _, w := range o.waiting {
 			w.content.asked = true
 			p.pool.do(func() (err error) {
-				w.content.look, err = o.look(w.disk)
+				w.content.look, err = o.look(ctx, w.disk)
 				return err
 			})
 		}
-		o.waiting = o.waiting[:0]
+		o.waiting = nil
 	}
 }
 
