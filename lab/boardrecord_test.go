@@ -1,0 +1,231 @@
+package lab
+
+import (
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/lab/disklog"
+	"github.com/ocellus/ocellus/lab/powercut"
+	"github.com/ocellus/ocellus/lab/virt"
+)
+
+// recording is a board whose disk is recorded, and the story that it is told meanwhile.
+type recording struct {
+	*virt.Board
+	t            *testing.T
+	arch         string
+	dir          string // in memory
+	story        powercut.Story
+	env, keyArea span
+}
+
+// span is where a partition lies, in bytes.
+type span struct{ offset, size int64 }
+
+func newRecording(t *testing.T, arch string) *recording {
+	t.Helper()
+	r := &recording{t: t, arch: arch, dir: memory(t), story: powercut.Story{}}
+	r.Board = virt.Boot(t, virt.Options{Arch: arch, Record: r.log(), Lab: virt.Lab{
+		Files: map[string]string{"slot.img": virt.Image(t, arch, "slot.img")},
+	}})
+	r.env.offset, r.env.size = r.Partition("env")
+	r.keyArea.offset, r.keyArea.size = r.Partition(powercut.Keys)
+	return r
+}
+
+// memory returns a folder for much that is soon gone, in memory where the machine has such a place.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ocellus-lab-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func (r *recording) log() string { return filepath.Join(r.dir, "disk.log") }
+
+// instant is where the log ends now: whatever the board has answered is in it.
+func (r *recording) instant() disklog.Instant {
+	r.t.Helper()
+	info, err := os.Stat(r.log())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return disklog.Instant(info.Size())
+}
+
+// tell does something that the board answers and notes what the things are then.
+func (r *recording) tell(do func(), things ...thing) {
+	r.t.Helper()
+	begun := r.instant()
+	do()
+	done := r.instant()
+	for _, one := range things {
+		r.story.Tell(one.name, one.first, disklog.Version{Value: one.now(), Begun: begun, Done: done})
+	}
+}
+
+// thing is what a story is about.
+type thing struct {
+	name, first string
+	now         func() string
+}
+
+func (r *recording) record() thing {
+	return thing{powercut.Record, "", func() string {
+		return strings.Join(strings.Fields(r.Hand("bootstate", "get")), " ")
+	}}
+}
+
+func (r *recording) area(name string) thing {
+	return thing{name, powercut.Absent, func() string {
+		text := strings.TrimSpace(r.Hand("vault", "load", name))
+		data, err := hex.DecodeString(text)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if text == "" {
+			return powercut.Absent
+		}
+		return string(data)
+	}}
+}
+
+const stateFolder = "/data/agent/"
+
+func (r *recording) file(name string) thing {
+	return thing{"/agent/" + name, powercut.Absent, func() string { return string(r.Get(stateFolder + name)) }}
+}
+
+// good runs a program as the agent's user; it has to succeed.
+func (r *recording) good(argv ...string) {
+	r.t.Helper()
+	if ran := r.RunAs(virt.Agent(), argv...); ran.Code != 0 {
+		r.t.Fatalf("%s: exit code %d: %s%s", strings.Join(argv, " "), ran.Code, ran.Out, ran.Errs)
+	}
+}
+
+func (r *recording) viewer(what string, names ...string) {
+	r.t.Helper()
+	for _, name := range names {
+		r.tell(func() { r.good("/usr/bin/agent", "viewer", what, name) }, r.file("viewers.json"))
+	}
+}
+
+// configure writes a configuration as an editor with care does. It is long, so that half of it would be found.
+func (r *recording) configure(comment string) {
+	r.t.Helper()
+	const temporary = stateFolder + ".config.yaml.tmp"
+	text := "schema: 1\n" + strings.Repeat("# "+comment+"\n", 300)
+	r.tell(func() {
+		r.Put(temporary, []byte(text), 0o644)
+		r.Sh("sync && mv " + temporary + " " + stateFolder + "config.yaml && sync")
+	}, r.file("config.yaml"))
+}
+
+// certificate is made for the first client that asks for an encrypted stream.
+func (r *recording) certificate() {
+	r.t.Helper()
+	const rtsps = 8322
+	r.tell(func() {
+		anybody := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the certificate is all that is wanted
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", r.Addr(rtsps), anybody)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		_ = c.Close()
+	}, r.file("rtsps.pem"))
+}
+
+// floor is stored in persist, then in the boot record.
+func (r *recording) floor(n int) {
+	r.t.Helper()
+	r.tell(func() { r.Hand("bootstate", "floor", fmt.Sprint(n)) }, r.area(powercut.Persist), r.record())
+}
+
+func (r *recording) keys(seed uint64) {
+	r.t.Helper()
+	random := rand.New(rand.NewPCG(seed, 0))
+	key := make([]byte, 32*seed)
+	for i := range key {
+		key[i] = byte(random.Uint32())
+	}
+	r.tell(func() { r.Hand("vault", "store", powercut.Keys, hex.EncodeToString(key)) }, r.area(powercut.Keys))
+}
+
+func (r *recording) destroyKeys() {
+	r.t.Helper()
+	r.tell(func() { r.Hand("vault", "destroy", powercut.Keys) }, r.area(powercut.Keys))
+}
+
+// reboot boots a slot on trial: U-Boot counts the tries down and waits for nobody to hear of it.
+func (r *recording) reboot(want string) {
+	r.t.Helper()
+	begun := r.instant()
+	r.Reboot()
+	r.story.Tell(powercut.Record, "", disklog.Version{Value: r.record().now(), Begun: begun})
+	r.runs(want)
+}
+
+// runs checks which slot runs and why.
+func (r *recording) runs(want string) {
+	r.t.Helper()
+	if got := strings.TrimSpace(r.Hand("boot")); got != want {
+		r.t.Fatalf("got slot %s, want %s", got, want)
+	}
+	answers(r.t, r.Board) // an agent that begins takes no viewers
+}
+
+// live is the life of a board from the factory on: viewers come and go, configuration and boot record change, slot B is
+// written, tried and confirmed, then A again, keys are stored and destroyed; the board reboots in order, and once by
+// its reset button.
+func (r *recording) live() {
+	r.t.Helper()
+	r.story.Tell(powercut.Record, r.record().now())
+	r.story.Tell("/agent/viewers.json", powercut.Absent)
+	r.URL("main") // the first viewer's, shown when he is stored
+	r.story.Tell("/agent/viewers.json", "", disklog.Version{Value: r.file("viewers.json").now(), Done: r.instant()})
+	r.viewer("add", "anna", "berta", "carl")
+	r.certificate()
+	r.configure("the first configuration")
+	r.floor(1)
+	r.keys(1)
+	r.viewer("remove", "berta")
+	r.configure("another configuration")
+	r.keys(200)
+	for n := range 4 {
+		r.floor(2 + n)
+	}
+	r.Hand("slot", "write", "b", "/lab/slot.img")
+	r.tell(func() { r.Hand("bootstate", "try", "b", "3") }, r.record())
+	r.reboot("b trial")
+	r.tell(func() { r.Hand("bootstate", "confirm") }, r.record())
+	r.viewer("add", "dora")
+	r.destroyKeys()
+	r.keys(3)
+	r.Reset()
+	r.runs("b confirmed")
+	r.viewer("remove", "anna")
+	r.configure("the last configuration")
+	r.tell(func() { r.Hand("bootstate", "try", "a", "2") }, r.record())
+	r.reboot("a trial")
+	r.tell(func() { r.Hand("bootstate", "confirm") }, r.record())
+	r.viewer("add", "emil")
+	r.destroyKeys()
+	r.Sh("sync")
+	r.Cut()
+}
