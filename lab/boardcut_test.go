@@ -175,11 +175,21 @@ func (r *recording) boots(t *testing.T, run powercut.Run, report *powercut.Repor
 			t.Logf("cut at %v", samples[what])
 			b := &recording{t: t, Board: virt.Boot(t, virt.Options{Arch: r.arch, Disk: disk})}
 			b.runs(what)
-			if mounts := string(b.Get("/proc/mounts")); !strings.Contains(mounts, " /data ext4 rw") {
-				t.Errorf("the data partition is not mounted:\n%s", mounts)
-			}
+			b.keeps(r.story["/agent/viewers.json"], run.Log.Instant(samples[what].Before))
 			b.streams()
 		})
+	}
+}
+
+// keeps looks for the viewers on the disk that the kernel mounted. Where there need not be any yet, the agent makes one.
+func (r *recording) keeps(viewers *disklog.History, at disklog.Instant) {
+	r.t.Helper()
+	if mounts := string(r.Get("/proc/mounts")); !strings.Contains(mounts, " /data ext4 rw") {
+		r.t.Errorf("the data partition is not mounted:\n%s", mounts)
+	}
+	err := viewers.Judge(at, r.file("viewers.json").now())
+	if err != nil && !slices.Contains(viewers.Allowed(at), powercut.Absent) {
+		r.t.Errorf("viewers: %v", err)
 	}
 }
 
