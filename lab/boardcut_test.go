@@ -142,29 +142,17 @@ func (r *recording) listMistakes(l *disklog.Log) []mistake {
 	return list
 }
 
-// boots boots a disk for each slot and reason of a boot, the one that lost most: the board comes up as the proof says,
-// its agent streams and takes a viewer.
+// boots boots a disk of each confirmed slot and one of a trial, those that lost most: the board comes up as the proof
+// says, its agent streams and takes a viewer.
 func (r *recording) boots(t *testing.T, run powercut.Run, report *powercut.Report) {
 	base := disklog.NewDisk(run.Base, run.Size)
 	saver, err := disklog.NewSaver(run.Base, 0, run.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	samples := map[string]disklog.Cut{}
-	for _, name := range slices.Sorted(maps.Keys(report.Classes)) {
-		class := report.Classes[name]
-		boot := regexp.MustCompile(`^boots (.), (\w+);`).FindStringSubmatch(name)
-		if boot == nil {
-			continue
-		}
-		what := boot[1] + " " + boot[2]
-		if before, ok := samples[what]; !ok || len(class.Sample.Lost) > len(before.Lost) {
-			samples[what] = class.Sample
-		}
-	}
-	for _, what := range slices.Sorted(maps.Keys(samples)) {
-		t.Run(what, func(t *testing.T) {
-			d, err := run.Log.Rebuild(base, samples[what])
+	for _, s := range chooseSamples(report) {
+		t.Run(s.runs, func(t *testing.T) {
+			d, err := run.Log.Rebuild(base, s.cut)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,13 +160,38 @@ func (r *recording) boots(t *testing.T, run powercut.Run, report *powercut.Repor
 			if err := saver.Save(d, disk); err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("cut at %v", samples[what])
+			t.Logf("cut at %v", s.cut)
 			b := &recording{t: t, Board: virt.Boot(t, virt.Options{Arch: r.arch, Disk: disk})}
-			b.runs(what)
-			b.keeps(r.story["/agent/viewers.json"], run.Log.Instant(samples[what].Before))
+			b.runs(s.runs)
+			b.keeps(r.story["/agent/viewers.json"], run.Log.Instant(s.cut.Before))
 			b.streams()
 		})
 	}
+}
+
+// sample is a cut and what boots after it: "b trial".
+type sample struct {
+	runs string
+	cut  disklog.Cut
+}
+
+func chooseSamples(report *powercut.Report) []sample {
+	chosen := map[string]sample{}
+	for _, name := range slices.Sorted(maps.Keys(report.Classes)) {
+		boot := regexp.MustCompile(`^boots (.), (\w+);`).FindStringSubmatch(name)
+		if boot == nil {
+			continue
+		}
+		s := sample{boot[1] + " " + boot[2], report.Classes[name].Sample}
+		key := s.runs
+		if boot[2] == "trial" {
+			key = "trial" // goes the same way for either slot
+		}
+		if before, ok := chosen[key]; !ok || len(s.cut.Lost) > len(before.cut.Lost) {
+			chosen[key] = s
+		}
+	}
+	return slices.SortedFunc(maps.Values(chosen), func(a, b sample) int { return strings.Compare(a.runs, b.runs) })
 }
 
 // keeps looks for the viewers on the disk that the kernel mounted. Where there need not be any yet, the agent makes one.
