@@ -37,6 +37,9 @@ func runBoard() {
 		c = withLab(c)
 	}
 	giveNodes(c.nodes)
+	for _, d := range c.dirs {
+		try("dir", makeDir(d))
+	}
 	if c.data.partition != "" {
 		try("data", mountData(c.data))
 	}
@@ -48,6 +51,7 @@ func runBoard() {
 	down := make(chan int, 1)
 	go listenForReset(c.data, down)
 	go s.run()
+	try("links", followLinks(s))
 	select {
 	case sig := <-signals:
 		if sig == unix.SIGUSR1 || sig == unix.SIGUSR2 {
@@ -87,9 +91,21 @@ func withLab(c config) config {
 		try("lab", loadModule(m.file, m.params))
 	}
 	c.nodes = append(l.nodes, c.nodes...)
+	c.dirs = append(c.dirs, l.dirs...)
 	c.services = append(c.services, l.services...)
 	tell("the lab's disk brings %d modules and %d services", len(l.modules), len(l.services))
 	return c
+}
+
+// makeDir gives a folder to its user.
+func makeDir(d dirRule) error {
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chown(d.path, d.uid, d.gid); err != nil {
+		return err
+	}
+	return os.Chmod(d.path, os.FileMode(d.mode))
 }
 
 // raise brings a network interface up.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // config is init.conf: one thing a line, in words; # begins a comment. What a line is, is its first word:
@@ -14,13 +16,18 @@ import (
 //	node PATTERN UID GID MODE             give device nodes to a user: video*, or part:env for a partition by its name;
 //	                                      the booted slot's is root's and only read
 //	data PARTITION UID GID                mount this ext4 on /data; the user owns /data/agent
+//	dir PATH UID GID MODE                 make a folder, on /run, and give it to a user
 //	lab SERIAL                            mount the squashfs disk with this serial number on /lab and read its init.conf
 //	                                      too; only virtual boards have this line
 //	service NAME [OPTION...] exec ARGV... keep a program running: uid=N gid=N groups=N,N; the first word of ARGV is its
-//	                                      path; console=1 gives it the console's input, once=1 runs it once
+//	                                      path; console=1 gives it the console's input, once=1 runs it once;
+//	                                      caps=net_admin,net_raw leaves these capabilities to a user who is not root;
+//	                                      link=wlan0 raises this network interface, and runs the program while it is
+//	                                      connected
 type config struct {
 	modules  []module
 	nodes    []nodeRule
+	dirs     []dirRule
 	data     dataDisk
 	lab      string
 	services []service
@@ -34,6 +41,12 @@ type nodeRule struct {
 	mode     uint32
 }
 
+type dirRule struct {
+	path     string
+	uid, gid int
+	mode     uint32
+}
+
 type dataDisk struct {
 	partition string
 	uid, gid  int
@@ -43,6 +56,8 @@ type service struct {
 	name          string
 	uid, gid      int // both 0: root, with all that root may do
 	groups        []uint32
+	caps          []uintptr // linux/capability.h
+	link          string    // network interface; empty: it runs whatever the network does
 	console, once bool
 	argv          []string
 }
@@ -67,7 +82,7 @@ func parseConfig(text string) (config, []error) {
 }
 
 func (c *config) line(what string, words []string) error {
-	least := map[string]int{"module": 1, "node": 4, "data": 3, "lab": 1, "service": 3}
+	least := map[string]int{"module": 1, "node": 4, "dir": 4, "data": 3, "lab": 1, "service": 3}
 	if n, known := least[what]; !known || len(words) < n {
 		return fmt.Errorf("%s with %d words", what, len(words))
 	}
@@ -82,19 +97,8 @@ func (c *config) line(what string, words []string) error {
 			return err
 		}
 		c.data = dataDisk{words[0], numbers[0], numbers[1]}
-	case "node":
-		numbers, err := atoi(words[1:3], 10)
-		if err != nil {
-			return err
-		}
-		mode, err := atoi(words[3:4], 8)
-		if err != nil {
-			return err
-		}
-		if _, err := path.Match(words[0], ""); err != nil {
-			return err
-		}
-		c.nodes = append(c.nodes, nodeRule{words[0], numbers[0], numbers[1], uint32(mode[0])})
+	case "node", "dir":
+		return c.ownership(what, words)
 	case "service":
 		s, err := parseService(words)
 		if err != nil {
@@ -102,6 +106,30 @@ func (c *config) line(what string, words []string) error {
 		}
 		c.services = append(c.services, s)
 	}
+	return nil
+}
+
+// ownership is of lines that give something to a user: WHAT UID GID MODE.
+func (c *config) ownership(what string, words []string) error {
+	numbers, err := atoi(words[1:3], 10)
+	if err != nil {
+		return err
+	}
+	mode, err := atoi(words[3:4], 8)
+	if err != nil {
+		return err
+	}
+	if what == "dir" {
+		if !path.IsAbs(words[0]) {
+			return fmt.Errorf("dir %s: no absolute path", words[0])
+		}
+		c.dirs = append(c.dirs, dirRule{words[0], numbers[0], numbers[1], uint32(mode[0])})
+		return nil
+	}
+	if _, err := path.Match(words[0], ""); err != nil {
+		return err
+	}
+	c.nodes = append(c.nodes, nodeRule{words[0], numbers[0], numbers[1], uint32(mode[0])})
 	return nil
 }
 
@@ -113,28 +141,69 @@ func parseService(words []string) (service, error) {
 	s := service{name: words[0], argv: words[at+1:]}
 	for _, option := range words[1:at] {
 		name, value, _ := strings.Cut(option, "=")
-		numbers, err := atoi(strings.Split(value, ","), 10)
-		if err != nil {
+		if err := s.option(name, value); err != nil {
 			return service{}, fmt.Errorf("service %s: %s: %w", s.name, name, err)
 		}
-		switch name {
-		case "uid":
-			s.uid = numbers[0]
-		case "gid":
-			s.gid = numbers[0]
-		case "groups":
-			for _, g := range numbers {
-				s.groups = append(s.groups, uint32(g))
-			}
-		case "console":
-			s.console = numbers[0] == 1
-		case "once":
-			s.once = numbers[0] == 1
-		default:
-			return service{}, fmt.Errorf("service %s: unknown option %s", s.name, name)
-		}
+	}
+	if len(s.caps) > 0 && s.uid == 0 {
+		return service{}, fmt.Errorf("service %s: caps are for a user, root has them all", s.name)
 	}
 	return s, nil
+}
+
+func (s *service) option(name, value string) error {
+	words := strings.Split(value, ",")
+	switch name {
+	case "caps":
+		for _, word := range words {
+			c, err := capability(word)
+			if err != nil {
+				return err
+			}
+			s.caps = append(s.caps, c)
+		}
+		return nil
+	case "link":
+		if value == "" {
+			return fmt.Errorf("no interface")
+		}
+		s.link = value
+		return nil
+	}
+	numbers, err := atoi(words, 10)
+	if err != nil {
+		return err
+	}
+	switch name {
+	case "uid":
+		s.uid = numbers[0]
+	case "gid":
+		s.gid = numbers[0]
+	case "groups":
+		for _, g := range numbers {
+			s.groups = append(s.groups, uint32(g))
+		}
+	case "console":
+		s.console = numbers[0] == 1
+	case "once":
+		s.once = numbers[0] == 1
+	default:
+		return fmt.Errorf("unknown option")
+	}
+	return nil
+}
+
+// capability knows those that a service of a camera can have good reason for.
+func capability(word string) (uintptr, error) {
+	switch word {
+	case "net_bind_service":
+		return unix.CAP_NET_BIND_SERVICE, nil
+	case "net_admin":
+		return unix.CAP_NET_ADMIN, nil
+	case "net_raw":
+		return unix.CAP_NET_RAW, nil
+	}
+	return 0, fmt.Errorf("%q is no capability that init gives", word)
 }
 
 func atoi(words []string, base int) ([]int, error) {

@@ -4,7 +4,8 @@
 //
 // What it does on a board is data: /etc/ocellus/init.conf (config.go), written by the image builder. It starts the
 // agent as a user of its own with no_new_privs, an empty capability bounding set and only the device nodes that the
-// configuration names. Everything but /data, /run and /tmp is read-only.
+// configuration names; a service that needs a capability or two gets these and no other. Everything but /data, /run and
+// /tmp is read-only.
 //
 // Every line that it says to the console begins with "init: " and the seconds since the kernel began.
 //

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ type running struct {
 	pid     int // 0 while it does not run
 	started time.Time
 	delay   time.Duration
+	linked  bool // its network interface is connected
 }
 
 func newServices(list []service) *services {
@@ -65,7 +67,7 @@ func (s *services) run() {
 func (s *services) start(r *running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
+	if s.stopping || r.pid != 0 || r.link != "" && !r.linked {
 		return
 	}
 	pid, err := launch(r.service)
@@ -108,6 +110,36 @@ func (s *services) again(r *running) {
 	r.delay = min(2*r.delay, longestDelay)
 }
 
+// waitFor reports whether any service depends on this network interface.
+func (s *services) waitFor(name string) bool {
+	return slices.ContainsFunc(s.list, func(r *running) bool { return r.link == name })
+}
+
+// linkChanged starts and ends the services of a network interface.
+func (s *services) linkChanged(name string, connected bool) {
+	for _, r := range s.list {
+		if r.link == name && s.linkOf(r, connected) {
+			s.start(r)
+		}
+	}
+}
+
+// linkOf notes the state of a service's interface, ends the service with the connection, and reports whether it has to
+// start.
+func (s *services) linkOf(r *running, connected bool) (start bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.linked == connected {
+		return false
+	}
+	r.linked = connected
+	r.delay = restartDelay
+	if !connected && r.pid != 0 {
+		_ = syscall.Kill(r.pid, syscall.SIGTERM)
+	}
+	return connected
+}
+
 // stop asks every service to end and waits for them.
 func (s *services) stop(patience time.Duration) {
 	s.signal(syscall.SIGTERM)
@@ -131,8 +163,8 @@ func (s *services) signal(sig syscall.Signal) bool {
 	return alive
 }
 
-// launch starts a program in a session of its own. Whoever is not root gets no_new_privs and an empty bounding set:
-// both belong to a thread and are inherited, so a thread is made for it and thrown away.
+// launch starts a program in a session of its own. Whoever is not root gets no_new_privs, and a bounding set of nothing
+// but its capabilities: both belong to a thread and are inherited, so a thread is made for it and thrown away.
 func launch(s service) (int, error) {
 	type answer struct {
 		pid int
@@ -147,7 +179,7 @@ func launch(s service) (int, error) {
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this function
 		if s.uid != 0 {
-			if err := giveUpPrivileges(); err != nil {
+			if err := giveUpPrivileges(s.caps); err != nil {
 				answers <- answer{0, err}
 				return
 			}
@@ -167,17 +199,21 @@ func attributes(s service, in uintptr) *syscall.ProcAttr {
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	if s.uid != 0 {
+		a.Sys.AmbientCaps = s.caps
 		a.Sys.Credential = &syscall.Credential{Uid: uint32(s.uid), Gid: uint32(s.gid), Groups: s.groups}
 	}
 	return a
 }
 
 // giveUpPrivileges is about the calling thread.
-func giveUpPrivileges() error {
+func giveUpPrivileges(keep []uintptr) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		if slices.Contains(keep, c) {
+			continue
+		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL { // newer than the kernel
 			return err
 		}
