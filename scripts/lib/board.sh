@@ -21,16 +21,18 @@ lock_file() {
 # locked ROLE ARCH sets package, arch, version and sum: the one that plays this role on the board of Debian's
 # architecture ARCH.
 locked() {
-	read -r package arch version sum < <(awk -v r="$1" -v a="$2" '$1 == r && ($3 == a || $3 == "all") {
+	read -r package arch version sum < <(awk -v r="$1" -v a="$2" '$1 == r && ($3 ~ /^(all|source)$/ || $3 == a) {
 		print $2, $3, $4, $5 }' "$(lock_file)") || die "$(lock_file) names no $1 for $2"
 	export package arch version sum
 }
 
-# deb ROLE ARCH prints the file of a locked package, which board-fetch has brought.
+# deb ROLE ARCH prints the file of a locked package, which board-fetch has brought; a source package is a folder.
 deb() {
-	local package arch version sum
+	local package arch version sum name
 	locked "$1" "$2"
-	echo "$cache/debs/${package}_${version//:/%3a}_$arch.deb"
+	name=$cache/debs/${package}_${version//:/%3a}_$arch
+	[[ $arch == source ]] || name+=.deb
+	echo "$name"
 }
 
 # kernel_release ARCH prints what uname -r says on the board: 6.1.0-50-arm64.
@@ -59,7 +61,8 @@ private_apt() {
 	[[ -f $keyring ]] || die "Debian's signing keys are missing: scripts/setup image (package debian-archive-keyring)"
 	mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/parts"
 	: >"$state/status"
-	echo "deb [signed-by=$keyring] $(mirror) $suite main non-free-firmware" >"$state/sources.list"
+	printf '%s [signed-by=%s] %s %s main non-free-firmware\n' deb "$keyring" "$(mirror)" "$suite" \
+		deb-src "$keyring" "$(mirror)" "$suite" >"$state/sources.list"
 	cat >"$state/apt.conf" <<-CONF
 		APT::Architectures { "amd64"; "arm64"; "armhf"; };
 		APT::Sandbox::User "";
