@@ -14,6 +14,7 @@ type board struct {
 	crc32      bool     // the boot loader knows no SHA-256
 	early      []string // modules of the initrd: what it takes to reach the slot
 	modules    []string // modules of the root file system, in this order; parameters behind a space
+	wifi       bool     // wpa_supplicant and the regulatory database come with it
 	conf       string   // the board's own lines of init.conf
 	flash      bool     // QEMU's machine has a flash for U-Boot's environment: flash.img
 	hybrid     bool     // the boot ROM knows no GPT: the boot partition stands in the MBR too
@@ -32,7 +33,9 @@ type partition struct {
 	mib  int64
 }
 
-const uid, video = 1000, 44 // the agent's user; the group of cameras
+// uid is the agent's user, network the one who joins networks and asks for addresses. The agent is in two groups: video
+// has the cameras, wifi may speak to wpa_supplicant.
+const uid, network, wifi, video = 1000, 1001, 1002, 44
 
 func boardNames() []string { return slices.Sorted(maps.Keys(boards())) }
 
@@ -41,7 +44,8 @@ func boards() map[string]board {
 		"qemu-virt-arm64": {
 			arch: "arm64", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
 			kernel: payload{"gzip", 0x40400000}, // a multiple of 2 MiB: Documentation/arm64/booting.rst
-			early:  append(early(), "sha2-ce"), modules: virtModules(), conf: virtConf, flash: true, partitions: partitions(),
+			early:  append(early(), "sha2-ce"), modules: virtModules(), wifi: true, conf: virtConf, flash: true,
+			partitions: partitions(),
 		},
 		"rpi-zero2w": {
 			arch: "arm64", scripts: []string{"rpi.cmd", "boot.cmd"},
@@ -53,7 +57,8 @@ func boards() map[string]board {
 		"qemu-virt-armv7": {
 			arch: "arm", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
 			kernel: payload{"none", 0x44000000}, // within the first 128 MiB of memory: Documentation/arm/booting.rst
-			early:  append(early(), "sha256-arm"), modules: virtModules(), conf: virtConf, flash: true, partitions: partitions(),
+			early:  append(early(), "sha256-arm"), modules: virtModules(), wifi: true, conf: virtConf, flash: true,
+			partitions: partitions(),
 		},
 	}
 }
@@ -62,10 +67,10 @@ func boards() map[string]board {
 func early() []string { return []string{"virtio_mmio", "virtio_blk", "dm-verity", "squashfs"} }
 
 // virtModules are those of QEMU's virt machine. The watchdog is i6300esb where the machine was given one, else the
-// kernel's own.
+// kernel's own. Its first radio, wlan0, is the board's; the lab makes an access point and a listener of the others.
 func virtModules() []string {
-	return []string{"crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog",
-		"vivid n_devs=1 node_types=0x1"}
+	return append(wifiModules(), "crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog",
+		"vivid n_devs=1 node_types=0x1", "mac80211_hwsim radios=3")
 }
 
 // rpiEarly reaches a slot on the card of a Raspberry Pi with BCM2837: its host is named bcm2835. The processor has no
@@ -85,6 +90,9 @@ func rpiPartitions() []partition {
 	return list
 }
 
+// wifiModules are what the kernel's own Wi-Fi stack encrypts with (net/mac80211/Kconfig): CCMP, BIP, GCMP.
+func wifiModules() []string { return []string{"ccm", "ctr", "cmac", "gcm", "ghash-generic"} }
+
 // partitions of a disk that fits the smallest cards. env, persist and keys are raw.
 func partitions() []partition {
 	return []partition{{"boot", 4}, {"env", 1}, {"slot-a", 24}, {"slot-b", 24}, {"persist", 1}, {"keys", 1}, {"data", 64}}
@@ -100,16 +108,26 @@ node part:slot-* 1000 1000 600
 node part:persist 1000 1000 600
 node part:keys 1000 1000 600
 data data 1000 1000
-service agent uid=1000 gid=1000 groups=44 exec /usr/bin/agent run --state /data/agent
+dir /run/network 1001 1001 755
+service agent uid=1000 gid=1000 groups=44,1002 exec /usr/bin/agent run --state /data/agent
 `
 
 const rpiConf = `
 node gpiochip* 1000 1000 600
-service network exec /bin/busybox udhcpc -f -S -i eth0 -t 8 -T 1 -A 2 -s /usr/lib/ocellus/dhcp
-`
+service address link=eth0 ` + udhcpc + "eth0\n"
+
+// wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one.
+const wifiConf = `
+dir /run/wpa_supplicant 1001 1002 750
+service wifi uid=1001 gid=1002 caps=net_admin,net_raw exec ` +
+	"/usr/sbin/wpa_supplicant -q -i wlan0 -D nl80211 -c /etc/wpa_supplicant.conf\n" +
+	"service wifi-address link=wlan0 " + udhcpc + "wlan0\n"
+
+// udhcpc asks for an address; the interface stands behind it.
+const udhcpc = "uid=1001 gid=1001 caps=net_admin,net_raw,net_bind_service exec " +
+	"/bin/busybox udhcpc -f -R -t 8 -T 1 -A 2 -s /usr/lib/ocellus/dhcp -i "
 
 const virtConf = `
 node gpiochip* 1000 1000 600
 lab lab
-service network exec /bin/busybox udhcpc -f -S -i eth0 -t 8 -T 1 -A 2 -s /usr/lib/ocellus/dhcp
-`
+service address link=eth0 ` + udhcpc + "eth0\n"

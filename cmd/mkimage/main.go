@@ -39,7 +39,7 @@ type source struct {
 	board                                       string
 	kernel, agent, init, busybox, boot, modules string
 	bootFiles, firmware                         string
-	data, root, version, out                    string
+	wifi, data, root, version, out              string
 	time                                        int64
 }
 
@@ -52,6 +52,7 @@ func disk(args []string) error {
 	f.StringVar(&s.agent, "agent", "", "the agent's `file` for the board")
 	f.StringVar(&s.init, "init", "", "cmd/init's `file` for the board")
 	f.StringVar(&s.busybox, "busybox", "", "a static busybox, `file`")
+	f.StringVar(&s.wifi, "wifi", "", "`folder` with wpa_supplicant and the regulatory database; boards with Wi-Fi need it")
 	f.StringVar(&s.boot, "boot", "", "`folder` with the boot scripts")
 	f.StringVar(&s.bootFiles, "boot-files", "", "`folder` with what else is on the boot partition; may be empty")
 	f.StringVar(&s.firmware, "firmware", "", "`folder` that becomes /lib/firmware; without it the board has no closed one")

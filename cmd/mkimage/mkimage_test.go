@@ -46,11 +46,14 @@ func fakeParts(t *testing.T, name string) source {
 	if b.deviceTree != "" {
 		write("kernel/"+strings.ReplaceAll(b.deviceTree, "RELEASE", fakeRelease), "device tree")
 	}
+	for _, file := range []string{"wpa_supplicant", "regulatory.db", "regulatory.db.p7s"} {
+		write("wifi/"+file, file)
+	}
 	for _, script := range b.scripts {
 		write("boot/"+script, "echo "+script+"\n")
 	}
 	return source{
-		board: name, kernel: filepath.Join(dir, "kernel"), boot: filepath.Join(dir, "boot"),
+		board: name, kernel: filepath.Join(dir, "kernel"), boot: filepath.Join(dir, "boot"), wifi: filepath.Join(dir, "wifi"),
 		agent: write("agent", strings.Repeat("agent", 100_000)), init: write("init", strings.Repeat("init", 10_000)),
 		busybox: write("busybox", "busybox"), data: write("data", "data"), root: write("root.json", "{}"),
 		version: "v1", time: 1700000000, out: filepath.Join(dir, "out"),
@@ -61,7 +64,7 @@ func fakeParts(t *testing.T, name string) source {
 func pack(t *testing.T, s source) {
 	t.Helper()
 	if err := disk([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
-		"-busybox", s.busybox, "-data", s.data, "-root", s.root, "-version", s.version,
+		"-busybox", s.busybox, "-wifi", s.wifi, "-data", s.data, "-root", s.root, "-version", s.version,
 		"-boot-files", s.bootFiles, "-firmware", s.firmware,
 		"-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
 		t.Fatal(err)
@@ -148,7 +151,7 @@ func judge(t *testing.T, s source, slot []byte) {
 	} else {
 		said, err := exec.CommandContext(t.Context(), tool, "-ll", name).CombinedOutput()
 		for _, want := range []string{"/usr/bin/agent", "/etc/ocellus/update-root.json", "/bin/sh -> busybox",
-			"/kernel/vivid.ko"} {
+			"/kernel/vivid.ko", "/usr/sbin/wpa_supplicant", "/lib/firmware/regulatory.db"} {
 			if err != nil || !strings.Contains(string(said), want) {
 				t.Errorf("unsquashfs lists no %s: %v\n%s", want, err, said)
 			}

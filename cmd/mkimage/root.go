@@ -20,17 +20,18 @@ const applets = `sh ash awk basename cat chmod chown cp cut date dd df dirname d
 	strings stty sync tail tar tee test time timeout top touch tr true tty udhcpc umount uname uniq uptime vi wc wget
 	which xargs`
 
-// dhcp is what udhcpc runs when it learns an address.
+// dhcp is what udhcpc runs when it learns an address, as the network's user. A cable goes before Wi-Fi.
 const dhcp = `#!/bin/sh
+metric=10
+[ "$interface" = eth0 ] || metric=20
 case $1 in
 deconfig)
 	ip addr flush dev "$interface"
-	ip link set "$interface" up
 	;;
 bound | renew)
 	ip addr replace "$ip/${mask:-24}" dev "$interface"
-	for r in $router; do ip route replace default via "$r" dev "$interface"; break; done
-	for d in $dns; do echo "nameserver $d"; done >/run/resolv.conf
+	for r in $router; do ip route replace default via "$r" dev "$interface" metric $metric; break; done
+	for d in $dns; do echo "nameserver $d"; done >/run/network/resolv.conf
 	;;
 esac
 `
@@ -68,12 +69,12 @@ func (t *tree) link(name, target string) {
 	t.add(squashfs.Entry{Path: name, Mode: fs.ModeSymlink | 0o777, Target: target})
 }
 
-func (t *tree) file(name, from string, mode fs.FileMode) error {
+func (t *tree) file(name, from string, mode fs.FileMode, gid uint32) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	t.add(squashfs.Entry{Path: name, Mode: mode, Data: b})
+	t.add(squashfs.Entry{Path: name, Mode: mode, GID: gid, Data: b})
 	return nil
 }
 
@@ -84,11 +85,12 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 	for _, f := range []struct {
 		name, from string
 		mode       fs.FileMode
+		gid        uint32
 	}{
-		{"sbin/init", s.init, 0o755}, {"usr/bin/agent", s.agent, 0o755},
-		{"bin/busybox", s.busybox, 0o750}, // root's alone: the agent has no shell
+		{"sbin/init", s.init, 0o755, 0}, {"usr/bin/agent", s.agent, 0o755, 0},
+		{"bin/busybox", s.busybox, 0o750, network}, // not for everybody: the agent has no shell
 	} {
-		if err := t.file(f.name, f.from, f.mode); err != nil {
+		if err := t.file(f.name, f.from, f.mode, f.gid); err != nil {
 			return nil, err
 		}
 	}
@@ -97,14 +99,21 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 	}
 	t.add(squashfs.Entry{Path: "usr/lib/ocellus/dhcp", Mode: 0o755, Data: []byte(dhcp)})
 	t.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n"+
-		fmt.Sprintf("ocellus:x:%d:%d:agent:/data/agent:/bin/false\n", uid, uid))
-	t.text("etc/group", fmt.Sprintf("root:x:0:\nvideo:x:%d:ocellus\nocellus:x:%d:\n", video, uid))
+		fmt.Sprintf("ocellus:x:%d:%d:agent:/data/agent:/bin/false\n", uid, uid)+
+		fmt.Sprintf("network:x:%d:%d:network:/:/bin/false\n", network, network))
+	t.text("etc/group", fmt.Sprintf("root:x:0:\nvideo:x:%d:ocellus\nocellus:x:%d:\nnetwork:x:%d:\nwifi:x:%d:ocellus\n",
+		video, uid, network, wifi))
 	t.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
 	t.text("etc/os-release", fmt.Sprintf("ID=ocellus\nNAME=Ocellus\nVERSION_ID=%s\nVARIANT_ID=%s\n", s.version, s.board))
-	t.link("etc/resolv.conf", "../run/resolv.conf")
+	t.link("etc/resolv.conf", "../run/network/resolv.conf")
 	t.link("var", "run")
 	if s.root != "" {
-		if err := t.file("etc/ocellus/update-root.json", s.root, 0o644); err != nil {
+		if err := t.file("etc/ocellus/update-root.json", s.root, 0o644, 0); err != nil {
+			return nil, err
+		}
+	}
+	if b.wifi {
+		if err := t.wifi(s); err != nil {
 			return nil, err
 		}
 	}
@@ -131,6 +140,23 @@ func (t *tree) folder(name, from string) error {
 	return nil
 }
 
+// wifi brings what joins networks, and which frequencies are whose in which country.
+func (t *tree) wifi(s source) error {
+	for _, f := range []struct {
+		name string
+		mode fs.FileMode
+	}{
+		{"usr/sbin/wpa_supplicant", 0o755}, {"lib/firmware/regulatory.db", 0o644}, {"lib/firmware/regulatory.db.p7s", 0o644},
+	} {
+		if err := t.file(f.name, filepath.Join(s.wifi, path.Base(f.name)), f.mode, 0); err != nil {
+			return err
+		}
+	}
+	// It names no network: passwords are the agent's to keep, and come through the control socket.
+	t.text("etc/wpa_supplicant.conf", fmt.Sprintf("ctrl_interface=DIR=/run/wpa_supplicant GROUP=%d\n", wifi))
+	return nil
+}
+
 // modules brings the board's modules, the list of them for init, and what modprobe needs to find them.
 func (t *tree) modules(b board, k *kernelTree) error {
 	list, err := k.resolve(b.modules)
@@ -145,7 +171,11 @@ func (t *tree) modules(b board, k *kernelTree) error {
 		fmt.Fprintf(&dep, "%s: %s\n", m.file, strings.Join(k.needs[m.file], " "))
 	}
 	t.text(base+"modules.dep", dep.String())
-	t.text("etc/ocellus/init.conf", conf.String()+commonConf+b.conf)
+	own := commonConf + b.conf
+	if b.wifi {
+		own += wifiConf
+	}
+	t.text("etc/ocellus/init.conf", conf.String()+own)
 	return nil
 }
 
