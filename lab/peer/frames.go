@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+// count is what a monitor interface heard.
+type count struct {
+	Frames    int `json:"frames"`
+	Beacons   int `json:"beacons"`
+	Data      int `json:"data"`      // those with data in them
+	Protected int `json:"protected"` // data frames that are encrypted
+}
+
+// frames listens until end (packet(7)).
+func frames(on *net.Interface, end time.Time) (count, error) {
+	var c count
+	const all = syscall.ETH_P_ALL
+	networkOrder := binary.NativeEndian.Uint16([]byte{all >> 8, all & 0xff})
+	s, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, int(networkOrder))
+	if err != nil {
+		return c, err
+	}
+	defer syscall.Close(s)
+	if err := syscall.Bind(s, &syscall.SockaddrLinklayer{Protocol: networkOrder, Ifindex: on.Index}); err != nil {
+		return c, err
+	}
+	wait := syscall.NsecToTimeval((100 * time.Millisecond).Nanoseconds())
+	if err := syscall.SetsockoptTimeval(s, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait); err != nil {
+		return c, err
+	}
+	b := make([]byte, 4096)
+	for time.Now().Before(end) {
+		n, _, err := syscall.Recvfrom(s, b, 0)
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil {
+			return c, err
+		}
+		c.add(b[:n])
+	}
+	return c, nil
+}
+
+// add counts a frame behind its radiotap header (radiotap.org; IEEE 802.11 9.2.4.1, frame control).
+func (c *count) add(b []byte) {
+	const beacon, data, null = 0x80, 0x08, 0x40
+	if len(b) < 4 || b[0] != 0 {
+		return
+	}
+	header := int(binary.LittleEndian.Uint16(b[2:]))
+	if header < 8 || len(b) < header+2 {
+		return
+	}
+	control := b[header:]
+	c.Frames++
+	switch {
+	case control[0] == beacon:
+		c.Beacons++
+	case control[0]&0x0c == data && control[0]&null == 0:
+		c.Data++
+		if control[1]&0x40 != 0 {
+			c.Protected++
+		}
+	}
+}
