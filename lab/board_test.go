@@ -125,7 +125,7 @@ func boardPrivileges(t *testing.T, b *virt.Board) {
 	}
 	const none = "0000000000000000"
 	for name, want := range map[string]string{
-		"Uid": "1000 1000 1000 1000", "Gid": "1000 1000 1000 1000", "Groups": "44", "NoNewPrivs": "1",
+		"Uid": "1000 1000 1000 1000", "Gid": "1000 1000 1000 1000", "Groups": "44 1002", "NoNewPrivs": "1",
 		"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
 	} {
 		if got, ok := status[name]; !ok || got != want {
@@ -172,6 +172,7 @@ func boardReach(t *testing.T, b *virt.Board) {
 		"node rw /dev/full", "node rw /dev/gpiochip0", "node rw /dev/null", "node rw /dev/ptmx", "node rw /dev/random",
 		"node rw /dev/tty", "node rw /dev/urandom", "node rw /dev/video0", "node rw /dev/watchdog0", "node rw /dev/zero",
 		"node rw env", "node rw keys", "node rw persist", "node rw slot-b",
+		"socket /run/wpa_supplicant/wlan0",
 	})
 	if r := b.Try("for d in / /bin /etc /lab /usr/bin; do touch $d/x && echo $d; done"); r.Out != "" {
 		t.Errorf("root may write to %s", r.Out)

@@ -34,7 +34,8 @@ func runTests(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs = dir
-	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "./cmd/agent", "./cmd/camctl")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "./cmd/agent", "./cmd/camctl",
+		"./lab/peer")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the programs under test: %v\n%s", err, out)

@@ -15,6 +15,7 @@ import (
 //
 //	node r /dev/urandom     open this device: r, w or rw
 //	file /run/init          write to this file
+//	socket /run/x/y         speak to whoever listens here
 //	folder /tmp             make files here
 //
 // /proc and /sys are the kernel's own and left out.
@@ -34,6 +35,10 @@ func reach() error {
 		case mode&fs.ModeDevice != 0:
 			if how := opens(name, unix.O_RDONLY, "r") + opens(name, unix.O_WRONLY, "w"); how != "" {
 				fmt.Println("node", how, name)
+			}
+		case mode&fs.ModeSocket != 0:
+			if unix.Access(name, unix.W_OK) == nil {
+				fmt.Println("socket", name)
 			}
 		case mode.IsRegular() || mode&fs.ModeNamedPipe != 0:
 			if opens(name, unix.O_WRONLY, "w") != "" {

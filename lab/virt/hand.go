@@ -17,8 +17,8 @@ import (
 // User is whose rights a program in the board has.
 type User = wire.User
 
-// Agent is the agent's user, as the image has it, with the group of cameras.
-func Agent() User { return User{UID: 1000, GID: 1000, Groups: []uint32{44}} }
+// Agent is the agent's user, as the image has it, with the groups of cameras and of Wi-Fi.
+func Agent() User { return User{UID: 1000, GID: 1000, Groups: []uint32{44, 1002}} }
 
 // Ran is what a program in the board left.
 type Ran struct {

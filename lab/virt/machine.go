@@ -52,6 +52,9 @@ func (b *Board) powerOn() (*machine, error) {
 		}
 		m.ends, theirs = append(m.ends, end), append(theirs, file)
 	}
+	if n := b.options.Network; n != nil {
+		args = n.Wrap(args...)
+	}
 	m.cmd = exec.Command(args[0], args[1:]...)
 	m.cmd.Dir = b.image
 	m.cmd.ExtraFiles = theirs
@@ -123,7 +126,7 @@ func (b *Board) arguments() ([]string, error) {
 		"-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
 		"-chardev", "socket,id=hand,fd=5", "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=hand,name="+wire.Port,
-		"-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net")
+		"-netdev", b.options.Network.cable(), "-device", "virtio-net-device,netdev=net")
 	return append(args, b.options.Args...), nil
 }
 

@@ -13,11 +13,13 @@ package virt
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,12 +33,13 @@ const (
 
 // Options say what is booted.
 type Options struct {
-	Arch   string   // arm64 or armv7
-	Disk   string   // a raw disk image to boot and to write to; empty: a copy of the built one, which is thrown away
-	Lab    Lab      // what the lab's disk brings beside the hand
-	Record string   // file for QEMU's blklogwrites, which lab/disklog reads; empty: nothing is recorded
-	Args   []string // more arguments of the emulator
-	Name   string   // of the console's log, where a test has two boards; empty: console
+	Arch    string   // arm64 or armv7
+	Disk    string   // a raw disk image to boot and to write to; empty: a copy of the built one, which is thrown away
+	Lab     Lab      // what the lab's disk brings beside the hand
+	Network *Network // what its cable leads to; nil: the emulator's own network, where the board is reached by TCP alone
+	Record  string   // file for QEMU's blklogwrites, which lab/disklog reads; empty: nothing is recorded
+	Args    []string // more arguments of the emulator
+	Name    string   // of the console's log, where a test has two boards; empty: console
 }
 
 // Lab is what the lab's disk brings into the board, on /lab.
@@ -105,6 +108,14 @@ func Boot(t testing.TB, o Options) *Board {
 func Image(t testing.TB, arch, name string) string {
 	t.Helper()
 	file := filepath.Join(distFolder(t), "qemu-virt-"+arch, name)
+	needFiles(t, arch, file)
+	return file
+}
+
+// Brought is a file that make lab built for the lab's disk; a folder where name is one.
+func Brought(t testing.TB, arch, name string) string {
+	t.Helper()
+	file := filepath.Join(distFolder(t), "lab-"+arch, name)
 	needFiles(t, arch, file)
 	return file
 }
@@ -364,10 +375,13 @@ func (b *Board) Since(pattern string) (after time.Duration, ok bool) {
 	return b.console.since(regexp.MustCompile(pattern), b.machine.began)
 }
 
-// Addr is where a TCP port of the board is reached from here. It accepts before the board listens: only an answer of
-// the protocol tells that somebody is there.
+// Addr is where a TCP port of the board is reached from here, or from inside its Network. It accepts before the board
+// listens: only an answer of the protocol tells that somebody is there.
 func (b *Board) Addr(port int) string {
 	b.t.Helper()
+	if b.options.Network != nil {
+		return net.JoinHostPort(BoardAddress, strconv.Itoa(port))
+	}
 	if b.forward[port] == "" {
 		addr, err := b.machine.reach(port)
 		if err != nil {
