@@ -53,7 +53,7 @@ func (s *source) open(ctx context.Context, begin time.Time) error {
 	s.client = &gortsplib.Client{
 		Scheme: s.url.Scheme, Host: s.url.Host, TLSConfig: s.tls,
 		Protocol: protocol(s.transport, s.url.Scheme), AnyPortEnable: true,
-		ReadTimeout: requestTimeout, InitialUDPReadTimeout: 2 * time.Second, UDPReadBufferSize: 1 << 20,
+		ReadTimeout: requestTimeout, InitialUDPReadTimeout: 2 * time.Second,
 		UserAgent: "camctl",
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			return s.dial(ctx, begin, network, address)
@@ -170,6 +170,10 @@ func (s *source) learnServer(r *base.Response) {
 	}
 }
 
+// readBuffer of a UDP socket takes a large IDR. The kernel gives at most net.core.rmem_max, 208 KiB where nobody raised
+// it; the client library would look for a port for ever where it gets less than it asks for, so it does not ask.
+const readBuffer = 1 << 20
+
 // listen opens a UDP socket whose RTP packets are counted as they arrive.
 func (s *source) listen(network, address string) (net.PacketConn, error) {
 	c, err := net.ListenPacket(network, address)
@@ -177,6 +181,9 @@ func (s *source) listen(network, address string) (net.PacketConn, error) {
 		return nil, err
 	}
 	udp, ok := c.(*net.UDPConn)
+	if ok {
+		_ = udp.SetReadBuffer(readBuffer)
+	}
 	if !ok || udp.LocalAddr().(*net.UDPAddr).Port%2 != 0 { // RTCP has the odd port (RFC 3550 11)
 		return c, nil
 	}
