@@ -296,6 +296,10 @@ func (c *capture) frame(f *filled) (hal.Frame, bool) {
 	return out, true
 }
 
+// loopbackDriver is v4l2loopback, as VIDIOC_QUERYCAP tells it. Its writer fills the buffers in their order whether the
+// reader has given them back or not, so a frame that is to stay as it is has to be a copy.
+const loopbackDriver = "v4l2 loopback"
+
 // data returns the picture's bytes: the driver's own memory, or for planes in separate memory a copy side by side.
 func (c *capture) data(f *filled) []byte {
 	data := c.q.data(f, 0)
@@ -305,6 +309,9 @@ func (c *capture) data(f *filled) []byte {
 			d := c.q.data(f, p)
 			c.scratch = append(c.scratch, d[:min(len(d), r.size())]...)
 		}
+		data = c.scratch
+	} else if c.d.info.Driver == loopbackDriver {
+		c.scratch = append(c.scratch[:0], data...)
 		data = c.scratch
 	}
 	if c.size > 0 && len(data) > c.size {

@@ -439,3 +439,25 @@ func TestControls(t *testing.T) {
 		t.Errorf("after close: %v", err)
 	}
 }
+
+// TestLoopbackFrameStays: v4l2loopback's writer fills a buffer that the reader still has.
+func TestLoopbackFrameStays(t *testing.T) {
+	t.Parallel()
+	k := fakeCamera(typeCapture, uint32(hal.H264))
+	copy(k.caps.driver[:], "v4l2 loopback\x00")
+	s := start(t, k.camera(t), vga(hal.H264))
+	coded := []byte{0, 0, 0, 1, 0x65, 1, 2, 3}
+	k.deliver(filledBuffer{flags: bufTimeMono}, coded)
+	f, err := s.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.set(func() {
+		for _, planes := range k.queues[typeCapture].mem {
+			clear(planes[0])
+		}
+	})
+	if !bytes.Equal(f.Data, coded) {
+		t.Errorf("the frame became % x", f.Data)
+	}
+}

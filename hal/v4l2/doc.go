@@ -4,7 +4,8 @@
 // The law it keeps, beside that of hal:
 //   - The driver has the last word. Format, size, strides and frame interval are read back after they were set, and
 //     what was read back is what Capture.Mode and Frame tell.
-//   - A frame is lent straight from the driver's memory: its buffer is queued again at the next Next, Encode or Drain.
+//   - A frame is lent straight from the driver's memory: its buffer is queued again at the next Next, Encode or Drain. Of
+//     v4l2loopback it is a copy.
 //   - Time is the driver's where it says CLOCK_MONOTONIC; else a frame is stamped when it is dequeued, and the log
 //     says so once.
 //   - Waiting is poll(2) on the node and on an eventfd that Close and a cancelled context write to. Go's own poller
