@@ -3,6 +3,7 @@
 package openh264
 
 import (
+	"os"
 	"testing"
 
 	"github.com/ocellus/ocellus/hal"
@@ -18,4 +19,19 @@ func TestLaw(t *testing.T) {
 		}
 		return e
 	}, haltest.EncoderOptions{Width: 320, Height: 240, Pictures: 16})
+}
+
+// TestHardwareRecord leaves pictures for a decoder outside of the board that this runs on.
+func TestHardwareRecord(t *testing.T) {
+	dir := os.Getenv("OCELLUS_OUT")
+	if dir == "" {
+		t.Skip("OCELLUS_OUT names no folder")
+	}
+	e, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	haltest.Record(t, e, dir, "openh264", haltest.RecordOptions{
+		Width: 322, Height: 182, Pictures: 12, GOP: 5, BitrateBPS: 1_000_000, Want: "30",
+	})
 }

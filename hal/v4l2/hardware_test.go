@@ -6,12 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/haltest"
 	"github.com/ocellus/ocellus/internal/monotime"
 )
 
@@ -179,6 +181,42 @@ func everyInput(t *testing.T, n Node) {
 			encodePictures(t, enc, hal.EncoderConfig{Input: in, Width: s.width, Height: s.height,
 				Rate: hal.FPS(25), BitrateBPS: 1_000_000, GOP: 25}, 6)
 		}
+	}
+}
+
+// TestHardwareRecord leaves pictures for a decoder outside of the board that this runs on. The size is no multiple of a
+// macroblock, so the driver has to crop.
+func TestHardwareRecord(t *testing.T) {
+	dir := os.Getenv("OCELLUS_OUT")
+	if dir == "" {
+		t.Skip("OCELLUS_OUT names no folder")
+	}
+	for _, n := range encoders(t) {
+		t.Run(n.Path, func(t *testing.T) { record(t, n, dir) })
+	}
+}
+
+func record(t *testing.T, n Node, dir string) {
+	t.Helper()
+	if codedBy(n) != hal.H264 {
+		t.Skipf("%v is decoded by the driver itself: TestBoardFWHT", codedBy(n))
+	}
+	o := haltest.RecordOptions{Width: 322, Height: 182, Pictures: 12, GOP: 5, BitrateBPS: 50_000_000, Want: "30"}
+	if n.Info.Driver == "ocellus-h264" { // samples, if it is given the bits for them
+		o.BitrateBPS, o.Noisy, o.Want = 1_000_000_000, true, "inf"
+	}
+	opened := map[string]opener{"": openNode}
+	for _, fourCC := range []uint32{fourCCNM12, fourCCYM12} { // asked for by name: contiguous ones are preferred
+		if slices.Contains(n.Inputs, hal.PixelFormat(fourCC)) {
+			opened["-"+hal.PixelFormat(fourCC).String()] = onlyFormat(fourCC, outputType(typeCaptureMP))
+		}
+	}
+	for suffix, open := range opened {
+		e, err := openEncoder(open, n.Path, hal.H264, testLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		haltest.Record(t, e, dir, filepath.Base(n.Path)+suffix, o)
 	}
 }
 

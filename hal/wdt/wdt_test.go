@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,16 +120,30 @@ func TestWatchdogLaw(t *testing.T) {
 	}
 }
 
-// TestHardwareWatchdog runs on a board whose watchdog may be armed (OCELLUS_WATCHDOG=/dev/watchdog0).
+// TestHardwareWatchdog runs on a board whose watchdogs may be armed (OCELLUS_WATCHDOG=/dev/watchdog0,/dev/watchdog1).
 func TestHardwareWatchdog(t *testing.T) {
-	path := os.Getenv("OCELLUS_WATCHDOG")
-	if path == "" {
+	list := os.Getenv("OCELLUS_WATCHDOG")
+	if list == "" {
 		t.Skip("OCELLUS_WATCHDOG names no watchdog that may be armed")
 	}
-	haltest.Watchdog(t, func(*testing.T) hal.Watchdog { return New(path) }, haltest.WatchdogOptions{})
-	w := New(path)
-	took, err := w.Start(7 * time.Second)
-	t.Logf("asked for 7s, took %v, %v; stop: %v", took, err, w.Stop())
+	for path := range strings.SplitSeq(list, ",") {
+		t.Run(identity(t, path), func(t *testing.T) {
+			haltest.Watchdog(t, func(*testing.T) hal.Watchdog { return New(path) }, haltest.WatchdogOptions{})
+			w := New(path)
+			took, err := w.Start(7 * time.Second)
+			t.Logf("asked for 7s, took %v, %v; stop: %v", took, err, w.Stop())
+		})
+	}
+}
+
+// identity is what a watchdog's driver says that it is.
+func identity(t *testing.T, path string) string {
+	t.Helper()
+	name, err := os.ReadFile(filepath.Join("/sys/class/watchdog", filepath.Base(path), "identity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(name))
 }
 
 func TestTimeoutIsReadBack(t *testing.T) {

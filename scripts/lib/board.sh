@@ -126,5 +126,7 @@ image_up_to_date() {
 # emulator ARCH sets emulator to the machine that is given kernel and initrd by hand and is used once.
 emulator() {
 	machine "$1"
+	# Without a firmware QEMU puts armv7's PCI where a kernel without LPAE does not reach it.
+	[[ $1 != armv7 ]] || emulator[2]=virt,highmem=off
 	emulator+=(-no-reboot -monitor none -append "console=ttyAMA0 panic=1 quiet")
 }

@@ -1,0 +1,81 @@
+// Command feed plays a camera that delivers H.264: it writes the access units of a clip to a v4l2loopback node, each at its
+// time, over and over.
+//
+//	feed DEVICE CLIP WIDTHxHEIGHT FPS
+//
+// The clip is Annex B in which each access unit begins with an access unit delimiter (H.264 7.3.2.4; ffmpeg writes them with
+// -bsf:v h264_metadata=aud=insert), so that nobody has to find out where one ends.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "feed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) != 4 {
+		return errors.New("usage: feed DEVICE CLIP WIDTHxHEIGHT FPS")
+	}
+	var width, height uint32
+	if _, err := fmt.Sscanf(args[2], "%dx%d", &width, &height); err != nil {
+		return fmt.Errorf("size %q: %w", args[2], err)
+	}
+	fps, err := strconv.Atoi(args[3])
+	if err != nil || fps < 1 {
+		return fmt.Errorf("rate %q is none", args[3])
+	}
+	clip, err := os.ReadFile(args[1])
+	if err != nil {
+		return err
+	}
+	units := split(clip)
+	if len(units) == 0 {
+		return fmt.Errorf("clip %s: no access unit begins with a delimiter", args[1])
+	}
+	out, err := open(args[0], width, height)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	fmt.Printf("feed: %d access units of %dx%d at %d a second into %s\n", len(units), width, height, fps, args[0])
+	return play(out, units, time.Second/time.Duration(fps))
+}
+
+// split cuts a clip in front of each delimiter.
+func split(clip []byte) [][]byte {
+	delimiter := []byte{0, 0, 0, 1, 9}
+	var units [][]byte
+	at := bytes.Index(clip, delimiter)
+	for at >= 0 {
+		next := bytes.Index(clip[at+1:], delimiter)
+		if next < 0 {
+			return append(units, clip[at:])
+		}
+		units = append(units, clip[at:at+1+next])
+		at += 1 + next
+	}
+	return units
+}
+
+// play writes until it is killed or the device refuses.
+func play(out *os.File, units [][]byte, interval time.Duration) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for i := 0; ; i = (i + 1) % len(units) {
+		if _, err := out.Write(units[i]); err != nil {
+			return err
+		}
+		<-tick.C
+	}
+}
