@@ -126,8 +126,10 @@ type capture struct {
 	scratch []byte
 	started bool // a frame was handed out
 	seq     uint32
-	counted bool   // seq is that of a buffer that was dequeued
-	lost    uint32 // frames that are missing before the next one
+	begun   time.Duration // when it was started, on CLOCK_MONOTONIC
+	stale   int           // buffers of before that, which were skipped
+	counted bool          // seq is that of a buffer that was dequeued
+	lost    uint32        // frames that are missing before the next one
 	last    time.Duration
 	warned  bool
 }
@@ -195,6 +197,7 @@ func (c *capture) begin() (err error) {
 			return err
 		}
 	}
+	c.begun = c.cam.now()
 	return c.q.start()
 }
 
@@ -281,6 +284,11 @@ func (c *capture) frame(f *filled) (hal.Frame, bool) {
 		c.lost++
 		return hal.Frame{}, false
 	}
+	if c.isStale(f) {
+		c.stale++
+		c.cam.log.Warn("buffer of before the start skipped", "age", c.cam.now()-f.at, "sequence", f.sequence)
+		return hal.Frame{}, false
+	}
 	if !c.started && c.mode.Format == hal.H264 && !startsAnnexB(data) {
 		c.cam.log.Warn("buffer without a start code skipped", "bytes", len(data), "sequence", f.sequence)
 		return hal.Frame{}, false
@@ -320,6 +328,21 @@ func (c *capture) data(f *filled) []byte {
 	return data
 }
 
+// staleSlack is how long before the start a frame may have been captured and still count as one of this capture.
+const staleSlack = time.Second
+
+// isStale reports whether a buffer was captured before the start. v4l2loopback begins with the last one that it was
+// given, however long ago that was: a writer that hangs would show its last picture at each try to start anew. A driver
+// whose clock is another one is believed in the end.
+func (c *capture) isStale(f *filled) bool {
+	return !c.started && c.monotonic(f) && f.at > 0 && f.at+staleSlack < c.begun && c.stale < c.q.count
+}
+
+// monotonic reports whether a buffer's time is said to be CLOCK_MONOTONIC. v4l2loopback uses it and does not say so.
+func (c *capture) monotonic(f *filled) bool {
+	return f.flags&bufTimeMask == bufTimeMono || c.d.info.Driver == loopbackDriver
+}
+
 // clockSlack is how far a driver's time may be from ours before we don't believe that it is CLOCK_MONOTONIC.
 const clockSlack = 10 * time.Second
 
@@ -328,7 +351,7 @@ const clockSlack = 10 * time.Second
 func (c *capture) stamp(f *filled) time.Duration {
 	now := c.cam.now()
 	at := f.at
-	if f.flags&bufTimeMask != bufTimeMono || (now-at).Abs() > clockSlack {
+	if !c.monotonic(f) || (now-at).Abs() > clockSlack {
 		if !c.warned {
 			c.warned = true
 			c.cam.log.Warn("the driver's clock is unknown, frames are stamped when they arrive",

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -459,5 +462,50 @@ func TestLoopbackFrameStays(t *testing.T) {
 	})
 	if !bytes.Equal(f.Data, coded) {
 		t.Errorf("the frame became % x", f.Data)
+	}
+}
+
+// TestStaleBuffers: what was captured before the start is no picture of this capture.
+func TestStaleBuffers(t *testing.T) {
+	t.Parallel()
+	const started = 100 * time.Second // the fake camera's clock stands still
+	for _, tt := range []struct {
+		name   string
+		driver string
+		flags  uint32
+		at     []time.Duration
+		want   uint32 // sequence of the first frame
+	}{
+		{"a loopback's last picture", loopbackDriver, 0, []time.Duration{started - 12*time.Second, started}, 1},
+		{"said to be monotonic", "fake", bufTimeMono, []time.Duration{started - 4*time.Second, started}, 1},
+		{"captured while it starts", "fake", bufTimeMono, []time.Duration{started - 900*time.Millisecond}, 0},
+		{"no time", "fake", bufTimeMono, []time.Duration{0}, 0},
+		{"a clock that is not told", "fake", 0, []time.Duration{started - 4*time.Second}, 0},
+		{"another clock after all", "fake", bufTimeMono, slices.Repeat([]time.Duration{time.Second}, captureBuffers+1), captureBuffers},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			k := fakeCamera(typeCapture, uint32(hal.H264))
+			clear(k.caps.driver[:])
+			copy(k.caps.driver[:], tt.driver)
+			s := start(t, k.camera(t), vga(hal.H264))
+			var fed sync.WaitGroup
+			fed.Go(func() { // the buffers come back one by one, and not at all after the first frame
+				for i, at := range tt.at {
+					one := filledBuffer{flags: tt.flags, at: at, sequence: uint32(i)}
+					for t.Context().Err() == nil && !k.deliver(one, []byte{0, 0, 0, 1, 0x65}) {
+						runtime.Gosched()
+					}
+				}
+			})
+			t.Cleanup(fed.Wait)
+			f, err := s.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Seq != tt.want || f.Lost != 0 {
+				t.Errorf("the first frame is %d, %d lost, want %d", f.Seq, f.Lost, tt.want)
+			}
+		})
 	}
 }
