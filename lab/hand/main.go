@@ -13,6 +13,7 @@
 //	hand vault load AREA               what persist or keys holds, in hexadecimal
 //	hand vault store AREA HEX          replace it
 //	hand vault destroy AREA            destroy it
+//	hand v4l2 set DEVICE CONTROL VALUE set a control of a video device, by its name
 //	hand reach                         what whoever runs it may open and write
 //
 // Record, slots and vault go through the board's own drivers, so that what is shown with the hand is shown of them.
@@ -46,6 +47,7 @@ func verbs() []verb {
 		{"vault load", 1, func(args []string) error { return loadArea(args[0]) }},
 		{"vault store", 2, func(args []string) error { return storeArea(args[0], args[1]) }},
 		{"vault destroy", 1, func(args []string) error { return destroyArea(args[0]) }},
+		{"v4l2 set", 3, func(args []string) error { return setV4L2(args[0], args[1], args[2]) }},
 		{"reach", 0, func([]string) error { return reach() }},
 	}
 }
