@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// viewer is ffmpeg, which decodes a stream in one RTSP session and tells a hash of each picture.
+// viewer is ffmpeg, which decodes a stream in one RTSP session and tells a hash of each picture. One thread, so that it
+// keeps none back.
 type viewer struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -25,7 +26,7 @@ func hashes() []string {
 func startViewer(t *testing.T, url string) *viewer {
 	t.Helper()
 	v := &viewer{t: t, out: &output{}, errs: &output{}, ended: make(chan error, 1)}
-	v.cmd = exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin", "-rtsp_transport", "tcp",
+	v.cmd = exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin", "-threads", "1", "-rtsp_transport", "tcp",
 		"-analyzeduration", "500000", "-i", url, "-map", "0:v"}, hashes()...)...)
 	v.cmd.Stdout, v.cmd.Stderr = v.out, v.errs
 	if err := v.cmd.Start(); err != nil {
