@@ -150,29 +150,33 @@ func codedCamera(t *testing.T, b *virt.Board, clip string) {
 			before := len(v.pictures())
 			v.goesOn()
 			gone.back()
-			v.more(30, comesBack, "pictures after the feeder came back")
+			v.more(40, comesBack, "pictures after the feeder came back")
 			awaitState(t, b, faultTold, "live")
-			playsOn(t, inClip, v.pictures(), before)
+			lost := figure(t, b, ofStream("ocellus_stream_lost_total", "main"))
+			playsOn(t, inClip, v.pictures(), before, lost > 0)
 		})
 	}
 }
 
-// playsOn says what of the pictures is not the clip going on: one break is allowed, where the feeder was away.
-func playsOn(t *testing.T, clip, got []string, broke int) {
+// playsOn says what of the pictures is not the clip going on, since shortly before the feeder was away: one break is
+// allowed there. On a busy machine the loopback loses pictures, which the agent has told then; none may come twice.
+func playsOn(t *testing.T, clip, got []string, broke int, lost bool) {
 	t.Helper()
 	const gop = 25
 	first := max(0, broke-gop)
-	last := slices.Index(clip, got[first])
+	last, breaks := slices.Index(clip, got[first]), 0
 	for i := first + 1; i < len(got); i++ {
 		at := slices.Index(clip, got[i])
-		switch {
-		case at < 0:
-			t.Errorf("picture %d is none of the clip", i)
-		case at == (last+1)%len(clip):
-		case i == broke && at%gop == 0: // an IDR
-		default:
+		switch away := i >= broke && i <= broke+viewerLag; {
+		case at >= 0 && at == (last+1)%len(clip):
+		case got[i] == got[i-1]:
+			t.Errorf("picture %d is shown twice", i)
+		case away && at >= 0 && at%gop == 0 && breaks == 0: // an IDR
+			breaks++
+		case !lost:
 			t.Errorf("picture %d is number %d of the clip, after %d; the feeder was away before picture %d", i, at, last, broke)
 		}
 		last = at
 	}
+	t.Logf("%d pictures, %d breaks, pictures lost: %v", len(got)-first, breaks, lost)
 }
