@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -224,4 +226,37 @@ func TestAlive(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
+}
+
+// movingCamera is found under another path each time it is looked for.
+type movingCamera struct {
+	fakeCamera
+	looked int
+}
+
+func (c *movingCamera) Info() hal.DeviceInfo {
+	return hal.DeviceInfo{Name: "fake", Path: fmt.Sprintf("/dev/fake%d", c.looked)}
+}
+
+func (c *movingCamera) Modes(ctx context.Context) ([]hal.Mode, error) {
+	c.looked++
+	return c.fakeCamera.Modes(ctx)
+}
+
+// TestLogNamesTheCameraThatIsThere: one that came back under another number is told by the new one.
+func TestLogNamesTheCameraThatIsThere(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	s := NewSource(Options{Camera: &movingCamera{fakeCamera: fakeCamera{modes: h264Modes, frame: h264Frames}},
+		Config: DefaultConfig(), Log: slog.New(slog.NewTextHandler(&said, nil))})
+	r, err := s.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.capture.Close(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(said.String(), "camera=/dev/fake1") {
+		t.Errorf("log: %s", said.String())
+	}
 }

@@ -65,6 +65,7 @@ func (s *Source) open(ctx context.Context) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("modes of %s: %w", path, err)
 	}
+	path = s.camera.Info().Path // it may be another camera than the last time
 	plan, err := Choose(s.question(modes, time.Now()))
 	if err != nil {
 		return nil, err
