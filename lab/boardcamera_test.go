@@ -59,18 +59,16 @@ func fedClip(t *testing.T) string {
 // fails, on one board an architecture.
 func TestBoardCameras(t *testing.T) {
 	clip := fedClip(t)
-	for _, arch := range virt.Arches(t) {
-		t.Run(arch, func(t *testing.T) {
-			b := virt.Boot(t, virt.Options{Arch: arch, Lab: cameraLab(t, arch, clip)})
-			t.Run("probe raw", func(t *testing.T) { probes(t, b, `through ocellus-h264 multi-planar.*: the camera has no H.264`) })
-			t.Run("raw through an encoder", func(t *testing.T) { rawCamera(t, b) })
-			t.Run("raw camera fails", func(t *testing.T) { rawCameraFails(t, b) })
-			takeVivid(b)
-			feed(b)
-			t.Run("probe H264", func(t *testing.T) { probes(t, b, `H264 320x180@\d+ straight from the camera`) })
-			t.Run("H264 from the camera", func(t *testing.T) { codedCamera(t, b, clip) })
-		})
-	}
+	eachArch(t, func(t *testing.T, arch string) {
+		b := virt.Boot(t, virt.Options{Arch: arch, Lab: cameraLab(t, arch, clip)})
+		b.Test("probe raw", func(t *testing.T) { probes(t, b, `through ocellus-h264 multi-planar.*: the camera has no H.264`) })
+		b.Test("raw through an encoder", func(t *testing.T) { rawCamera(t, b) })
+		b.Test("raw camera fails", func(t *testing.T) { rawCameraFails(t, b) })
+		takeVivid(b)
+		feed(b)
+		b.Test("probe H264", func(t *testing.T) { probes(t, b, `H264 320x180@\d+ straight from the camera`) })
+		b.Test("H264 from the camera", func(t *testing.T) { codedCamera(t, b, clip) })
+	})
 }
 
 // probes asks the agent what it would choose for the main stream.

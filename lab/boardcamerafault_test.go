@@ -32,7 +32,7 @@ func rawCameraFails(t *testing.T, b *virt.Board) {
 		{"damaged buffers", damaged},
 		{"does not start", refusesToStart},
 	} {
-		t.Run(fault.name, func(t *testing.T) {
+		b.Test(fault.name, func(t *testing.T) {
 			fault.does(t, b, v)
 			v.more(10, comesBack, "pictures after it")
 			awaitState(t, b, faultTold, "live")
@@ -144,7 +144,7 @@ func codedCamera(t *testing.T, b *virt.Board, clip string) {
 		{"feeder back late", func() { unfeed(b) }, "failed", func() { feed(b) }},
 		{"feeder hangs", func() { signalFeeder(b, "STOP") }, "starting", func() { signalFeeder(b, "CONT") }},
 	} {
-		t.Run(gone.name, func(t *testing.T) {
+		b.Test(gone.name, func(t *testing.T) {
 			gone.gone()
 			awaitState(t, b, comesBack, gone.state)
 			before := len(v.pictures())
