@@ -1,4 +1,4 @@
-// Package statefile keeps small state in files that survive a power cut at any instant.
+// Package statefile keeps small state in files, or in other places, that survive a power cut at any instant.
 //
 // A write goes to a temporary file beside the target, is flushed (fsync), renamed over the target, and the directory
 // is flushed: after a cut the file holds the old content or the new one, never a part of either.
@@ -27,24 +27,42 @@ const MaxSize = 1 << 20
 // ErrCorrupt: the file is there, and is not what Store writes. The caller decides whether to go on without it.
 var ErrCorrupt = errors.New("corrupt state")
 
-// File is one JSON file that holds a T, a struct. It has one user process at a time.
-type File[T any] struct {
-	path    string
-	version int
-	disk    disk
-	mu      sync.Mutex // one Store at a time: reading, merging and writing are one step
+// Place is where a File lies: a Path of the file system, an area outside of it, either of them sealed.
+type Place interface {
+	// Load returns what was stored last. The error is fs.ErrNotExist when nothing was, and ErrCorrupt when what lies
+	// there is not what Store wrote.
+	Load() ([]byte, error)
+	// Store replaces all or nothing. When it returns nil, content outlives a power cut.
+	Store(content []byte) error
+	// String names the place, for errors.
+	String() string
 }
 
-// New names a file; version is the newest format that this release knows. Nothing is opened yet.
-func New[T any](path string, version int) *File[T] {
-	return &File[T]{path: path, version: version, disk: osDisk{}}
+// File is one JSON document that holds a T, a struct. It has one user process at a time.
+type File[T any] struct {
+	place   Place
+	version int
+	mu      sync.Locker // one Store at a time: reading, merging and writing are one step
+}
+
+// New names a file of the file system; version is the newest format that this release knows. Nothing is opened yet.
+func New[T any](path string, version int) *File[T] { return At[T](Path(path), version) }
+
+// At is New for any place. Several Files may lie at one place that is a sync.Locker, each with fields of its own: what
+// one does not know it keeps.
+func At[T any](p Place, version int) *File[T] {
+	f := &File[T]{place: p, version: version, mu: &sync.Mutex{}}
+	if shared, ok := p.(sync.Locker); ok {
+		f.mu = shared
+	}
+	return f
 }
 
 // Load reads the file and tells the version that wrote it, which may be newer than this release's. It returns an error
 // that is fs.ErrNotExist when there is none yet, and ErrCorrupt when it can't be read as a T.
 func (f *File[T]) Load() (T, int, error) {
 	var v T
-	raw, err := ReadBytes(f.path)
+	raw, err := f.place.Load()
 	if err != nil {
 		return v, 0, err
 	}
@@ -54,7 +72,7 @@ func (f *File[T]) Load() (T, int, error) {
 	}
 	if err != nil {
 		var none T
-		return none, 0, fmt.Errorf("load %s: %w: %w", f.path, ErrCorrupt, err)
+		return none, 0, fmt.Errorf("load %s: %w: %w", f.place, ErrCorrupt, err)
 	}
 	return v, version, nil
 }
@@ -63,12 +81,33 @@ func (f *File[T]) Load() (T, int, error) {
 func (f *File[T]) Store(v T) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.store(v)
+}
+
+// Update changes what the file holds, the zero T where there is none, and stores it, with nobody between.
+func (f *File[T]) Update(change func(v *T) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, _, err := f.Load()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = change(&v)
+	}
+	if err != nil {
+		return err
+	}
+	return f.store(v)
+}
+
+func (f *File[T]) store(v T) error {
 	fresh, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("store %s: %w", f.path, err)
+		return fmt.Errorf("store %s: %w", f.place, err)
 	}
 	version := f.version
-	if old, err := ReadBytes(f.path); err == nil {
+	if old, err := f.place.Load(); err == nil {
 		if was, err := versionOf(old); err == nil {
 			version = max(version, was)
 			fresh = merge(old, fresh, reflect.TypeFor[T]())
@@ -76,10 +115,21 @@ func (f *File[T]) Store(v T) error {
 	}
 	out, err := withVersion(fresh, version)
 	if err != nil {
-		return fmt.Errorf("store %s: %w", f.path, err)
+		return fmt.Errorf("store %s: %w", f.place, err)
 	}
-	return write(f.disk, f.path, out, 0o600)
+	return f.place.Store(out)
 }
+
+// Path is a place in the file system, readable for its owner alone.
+type Path string
+
+// Load reads the file.
+func (p Path) Load() ([]byte, error) { return ReadBytes(string(p)) }
+
+// Store replaces the file.
+func (p Path) Store(content []byte) error { return WriteBytes(string(p), content, 0o600) }
+
+func (p Path) String() string { return string(p) }
 
 // WriteBytes replaces the content of a file as Store does, for state that has a format of its own (a certificate).
 func WriteBytes(path string, content []byte, mode fs.FileMode) error {
