@@ -60,8 +60,11 @@ type Identity struct {
 	Name string
 	Role Role
 
-	credential string // the digest that it proved to know; Still compares it
+	credential string   // the digest that it proved to know, or the key that it proved to hold; Still compares it
+	scope      []Action // what of the role was granted; nil: all of it
 }
 
-// May reports whether the identity's role allows an action.
-func (i Identity) May(a Action) bool { return i.Role.May(a) }
+// May reports whether the identity's role, and what of it was granted, allows an action.
+func (i Identity) May(a Action) bool {
+	return i.Role.May(a) && (i.scope == nil || slices.Contains(i.scope, a))
+}

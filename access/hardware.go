@@ -1,0 +1,92 @@
+package access
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ocellus/ocellus/codec/label"
+	"github.com/ocellus/ocellus/internal/statefile"
+)
+
+// persistVersion is the newest format of the fields that access keeps in the area persist.
+const persistVersion = 1
+
+// lasting is what access keeps in the area persist. Other rooms have fields of their own there. Fields are only added.
+type lasting struct {
+	Hardware *hardwareKeys `json:"hardware,omitempty"`
+	Epoch    uint32        `json:"epoch,omitempty"`         // how often the camera was reset
+	Failures uint32        `json:"failed_proofs,omitempty"` // a power of two: see proofs
+}
+
+// hardwareKeys is the hardware identity as it is stored. It is the one place where the setup secret lies readable: who
+// can read the area has the board in his hands, and with it the label.
+type hardwareKeys struct {
+	Key    []byte `json:"key"` // seed of the Ed25519 key, RFC 8032 5.1.5
+	Secret string `json:"setup_secret"`
+	Model  string `json:"model"`
+}
+
+// Hardware is the hardware identity: what the label says. It is made once, at random and from no serial number,
+// survives every reset, and is used for pairing and claiming only.
+type Hardware struct {
+	key   ed25519.PrivateKey
+	label label.Label
+}
+
+// OpenHardware reads the hardware identity in the area persist, and makes one where there is none yet; fresh says so:
+// its label has to be printed. A damaged identity is an error and never replaced: its label is on the camera.
+func OpenHardware(persist statefile.Place, model string) (h *Hardware, fresh bool, err error) {
+	file := statefile.At[lasting](persist, persistVersion)
+	err = file.Update(func(v *lasting) error {
+		if v.Hardware == nil {
+			fresh = true
+			if v.Hardware, err = newHardware(model, rand.Reader); err != nil {
+				return err
+			}
+		}
+		h, err = v.Hardware.open()
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("open hardware identity: %w", err)
+	}
+	return h, fresh, nil
+}
+
+func newHardware(model string, random io.Reader) (*hardwareKeys, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return nil, err
+	}
+	secret, err := label.NewSecret(random)
+	if err != nil {
+		return nil, err
+	}
+	return &hardwareKeys{Key: seed, Secret: secret.Printed().Reveal(), Model: model}, nil
+}
+
+func (k *hardwareKeys) open() (*Hardware, error) {
+	if len(k.Key) != ed25519.SeedSize {
+		return nil, errors.New("key is damaged")
+	}
+	secret, err := label.ParseSecret(k.Secret)
+	if err != nil {
+		return nil, err
+	}
+	h := &Hardware{key: ed25519.NewKeyFromSeed(k.Key)}
+	h.label = label.Label{Model: k.Model, Fingerprint: label.FingerprintOf(h.Public()), Secret: secret}
+	_, err = h.label.Text() // a model that no label can show
+	return h, err
+}
+
+// Public is the hardware key's public half.
+func (h *Hardware) Public() ed25519.PublicKey { return h.key.Public().(ed25519.PublicKey) }
+
+// Private is the hardware key: for the certificate of the LAN door of a camera without an owner.
+func (h *Hardware) Private() ed25519.PrivateKey { return h.key }
+
+// Label is what is printed on the camera.
+func (h *Hardware) Label() label.Label { return h.label }

@@ -1,0 +1,215 @@
+package access
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ocellus/ocellus/codec/claim"
+)
+
+// MaxGrants bounds the grants of a camera, and as many revocations.
+const MaxGrants = 64
+
+// ownerName is how the owner is called where people have names.
+const ownerName = "owner"
+
+// ByKey returns who holds a key: the owner, or somebody to whom the owner granted something that holds at this instant.
+// Whoever asks has made sure that the key is really held. ErrUnclaimed, ErrDenied.
+func (o *Ownership) ByKey(key ed25519.PublicKey, now time.Time) (Identity, error) {
+	s := o.snapshot()
+	if s == nil {
+		return Identity{}, ErrUnclaimed
+	}
+	if key.Equal(ed25519.PublicKey(s.Owner)) {
+		return Identity{Name: ownerName, Role: Owner, credential: string(s.Owner)}, nil
+	}
+	for _, raw := range s.Grants {
+		g, err := claim.ParseGrant(raw, s.Owner)
+		if err == nil && key.Equal(g.Subject) && holds(g, now) {
+			return identityOf(g), nil
+		}
+	}
+	return Identity{}, fmt.Errorf("key: %w", ErrDenied)
+}
+
+// holds reports whether a grant is in its time. A camera whose clock was never set is in 1970, and takes no grant that
+// begins later.
+func holds(g claim.Grant, now time.Time) bool {
+	return !now.Before(g.Begins) && (g.Ends.IsZero() || now.Before(g.Ends))
+}
+
+func identityOf(g claim.Grant) Identity {
+	id := Identity{Name: g.Name, Role: Role(g.Role), credential: string(g.Subject)}
+	for _, action := range g.Scope {
+		id.scope = append(id.scope, Action(action))
+	}
+	return id
+}
+
+// Grants lists what the owner granted, by name.
+func (o *Ownership) Grants() []claim.Grant {
+	s := o.snapshot()
+	if s == nil {
+		return nil
+	}
+	var list []claim.Grant
+	for _, raw := range s.Grants {
+		if g, err := claim.ParseGrant(raw, s.Owner); err == nil {
+			list = append(list, g)
+		}
+	}
+	slices.SortFunc(list, func(a, b claim.Grant) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Grant takes a grant that the owner signed for this camera. It holds when Grant returns. A grant that was revoked does
+// not come back.
+func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {
+	var g claim.Grant
+	err := o.update(func(s *owned) (err error) {
+		if g, err = claim.ParseGrant(raw, s.Owner); err != nil {
+			return err
+		}
+		id := hex.EncodeToString(g.ID[:])
+		_, revoked := s.Revoked[id]
+		switch {
+		case string(g.Camera[:]) != string(s.ID):
+			return fmt.Errorf("grant %q: it is for another camera: %w", g.Name, ErrDenied)
+		case revoked:
+			return fmt.Errorf("grant %q: it was revoked: %w", g.Name, ErrDenied)
+		case !Role(g.Role).known() || Role(g.Role) == Owner:
+			return fmt.Errorf("grant %q: role %.40q can't be granted", g.Name, g.Role)
+		case len(s.Grants) >= MaxGrants && s.Grants[id] == nil:
+			return fmt.Errorf("grant %q: there are %d already, revoke one first", g.Name, len(s.Grants))
+		}
+		s.Grants[id] = raw
+		return nil
+	})
+	if err == nil {
+		o.log.Info("granted", "name", g.Name, "role", g.Role)
+	}
+	return g, err
+}
+
+// Revoke takes a grant back, at once and for good. An id that was never seen is remembered, too: the owner may revoke
+// what has not arrived yet.
+func (o *Ownership) Revoke(id [16]byte) error {
+	name := hex.EncodeToString(id[:])
+	err := o.update(func(s *owned) error {
+		ends := ""
+		if g, err := claim.ParseGrant(s.Grants[name], s.Owner); err == nil && !g.Ends.IsZero() {
+			ends = g.Ends.Format(time.RFC3339)
+		}
+		delete(s.Grants, name)
+		forget(s.Revoked, time.Now())
+		if len(s.Revoked) >= 16*MaxGrants {
+			return fmt.Errorf("revoke: %d grants are revoked already; a factory reset forgets them", len(s.Revoked))
+		}
+		s.Revoked[name] = ends
+		return nil
+	})
+	if err == nil {
+		o.log.Info("revoked", "grant", name)
+	}
+	return err
+}
+
+// forget drops the revocations of grants that have ended by themselves.
+func forget(revoked map[string]string, now time.Time) {
+	maps.DeleteFunc(revoked, func(_, ends string) bool {
+		end, err := time.Parse(time.RFC3339, ends)
+		return err == nil && now.After(end)
+	})
+}
+
+// update changes a copy of the owner's file, writes it, and only then lets it count.
+func (o *Ownership) update(edit func(s *owned) error) error {
+	o.change.Lock()
+	defer o.change.Unlock()
+	old := o.snapshot()
+	if old == nil {
+		return ErrUnclaimed
+	}
+	next := *old
+	next.Grants, next.Revoked = maps.Clone(old.Grants), maps.Clone(old.Revoked)
+	if next.Grants == nil {
+		next.Grants = map[string][]byte{}
+	}
+	if next.Revoked == nil {
+		next.Revoked = map[string]string{}
+	}
+	if err := edit(&next); err != nil {
+		return err
+	}
+	if err := o.file.Store(next); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.state = &next
+	return nil
+}
+
+// HandOver makes the sender of a claim the owner in the place of the present one, whose word for it the caller has. The
+// claim answers Challenge and says claim.ByOwner. The camera gets a new operational identity; every grant ends.
+func (o *Ownership) HandOver(raw []byte) (receipt []byte, err error) {
+	o.change.Lock()
+	defer o.change.Unlock()
+	if !o.Claimed() {
+		return nil, ErrUnclaimed
+	}
+	c, err := claim.ParseClaim(raw)
+	if err == nil {
+		err = c.Answers(o.Challenge())
+	}
+	if err == nil && c.Proof != claim.ByOwner {
+		err = fmt.Errorf("hand over: %w: another proof", claim.ErrProof)
+	}
+	if err == nil {
+		err = c.Check(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o.take(c)
+}
+
+// Disown forgets the owner: the epoch goes up, so that no word given to him counts again, and the receipt says so to
+// him. destroy destroys the keys under which his data lie; what it leaves readable is nothing. After a power cut in
+// between, the camera has no owner and Disown may be called again. request is a nonce of who asked.
+func (o *Ownership) Disown(request [claim.NonceSize]byte, destroy func() error) (receipt []byte, err error) {
+	o.change.Lock()
+	defer o.change.Unlock()
+	s := o.snapshot()
+	err = o.persist.Update(func(v *lasting) error {
+		v.Epoch++
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.state, o.token, o.epoch = nil, nil, v.Epoch
+		_, _ = rand.Read(o.nonce[:])
+		return nil
+	})
+	if err == nil {
+		err = destroy()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("disown: %w", err)
+	}
+	o.log.Info("the camera has no owner any more")
+	if s == nil {
+		return nil, nil
+	}
+	operational := ed25519.NewKeyFromSeed(s.Key)
+	e := claim.Erased{
+		Operational: operational.Public().(ed25519.PublicKey), Hardware: o.hardware.Public(), Epoch: o.Challenge().Epoch,
+		Request: request,
+	}
+	copy(e.ID[:], s.ID)
+	return e.Sign(o.hardware.key, operational), nil
+}
