@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
+	// Where Debian keeps what looks after file systems: e2fsck, debugfs.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		panic(err)
+	}
 	programs = os.Getenv("OCELLUS_BIN")
 	if programs != "" {
 		return m.Run()
