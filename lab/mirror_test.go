@@ -30,7 +30,10 @@ func mirrorPackages() []string {
 	list := []string{
 		"busybox-static 1:1.35 arm64", "busybox-static 1:1.35 armhf", "v4l2loopback-dkms 0.12 all", "u-boot-qemu 2023 all",
 		"u-boot-rpi 2023 arm64", "raspi-firmware 1 all", "firmware-brcm80211 1 all",
-		"base-passwd 1 arm64", "systemd 1 arm64", "udev 1 arm64",
+		"base-passwd 1 arm64", "systemd 1 arm64", "udev 1 arm64", "usr-is-merged 1 all", "wireless-regdb 1 all",
+	}
+	for _, name := range []string{"hostapd", "iw", "libssl-dev", "libnl-3-dev", "libnl-genl-3-dev"} {
+		list = append(list, name+" 1 arm64", name+" 1 armhf")
 	}
 	for _, p := range []string{"linux-image-RELEASE-arm64 VERSION arm64", "linux-image-RELEASE-armmp VERSION armhf",
 		"linux-headers-RELEASE-arm64 VERSION arm64", "linux-headers-RELEASE-armmp VERSION armhf",
@@ -111,6 +114,13 @@ func (m *mirror) publish(t *testing.T, lists map[string]*bytes.Buffer) {
 			m.write(t, "dists/bookworm/"+name, list.Bytes())
 			sums[name] = fmt.Sprintf(" %x %d %s\n", sha256.Sum256(list.Bytes()), list.Len(), name)
 		}
+	}
+	sources := fmt.Sprintf("Package: wpa\nBinary: hostapd\nVersion: 2:2.10\nDirectory: pool\n"+
+		"Checksums-Sha256:\n %x 0 wpa.dsc\n\n", sha256.Sum256(nil))
+	for section, list := range map[string]string{"main": sources, "non-free-firmware": ""} {
+		name := section + "/source/Sources"
+		m.write(t, "dists/bookworm/"+name, []byte(list))
+		sums[name] = fmt.Sprintf(" %x %d %s\n", sha256.Sum256([]byte(list)), len(list), name)
 	}
 	release := "Origin: Debian\nSuite: oldstable\nCodename: bookworm\nDate: " + time.Now().UTC().Format(time.RFC1123) +
 		"\nArchitectures: amd64 arm64 armhf\nComponents: main non-free-firmware\nSHA256:\n"
