@@ -14,6 +14,7 @@ package pack
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -141,7 +142,7 @@ func bounded(n uint32, left, depth int) error {
 }
 
 func parseValue(b []byte, depth int) (any, []byte, error) {
-	if len(b) == 0 {
+	if len(b) == 0 || !holds(b) {
 		return nil, nil, errors.New("cut short")
 	}
 	switch msgp.NextType(b) {
@@ -163,6 +164,16 @@ func parseValue(b []byte, depth int) (any, []byte, error) {
 		return wrap(parseMap(b, depth+1))
 	}
 	return nil, nil, fmt.Errorf("a value of type %v", msgp.NextType(b))
+}
+
+// holds reports whether the bytes that a length of 32 bits promises are there. msgp v1.6.5 takes such a length for an
+// int and panics where an int has 32 bits.
+func holds(b []byte) bool {
+	const bin32, str32, header = 0xc6, 0xdb, 5
+	if b[0] != bin32 && b[0] != str32 {
+		return true
+	}
+	return len(b) >= header && uint64(binary.BigEndian.Uint32(b[1:])) <= uint64(len(b)-header)
 }
 
 func parseList(b []byte, depth int) (any, []byte, error) {

@@ -59,6 +59,9 @@ func TestParseRefuses(t *testing.T) {
 		{"cut short in a key", "81", "cut short"},
 		{"cut short in a value", "8100", "cut short"},
 		{"a length that nobody sent", "8100dd00ffffff", "items"},
+		{"bytes that nobody sent", "8100c6ffffffff", "cut short"},
+		{"a text that nobody sent", "8100db80000000", "cut short"},
+		{"a long length, cut short", "8100c6ffff", "cut short"},
 		{"a list that nobody sent", "8100dc0010", "cut short"},
 		{"too deep", "8100" + strings.Repeat("91", MaxDepth) + "00", "levels"},
 	}
