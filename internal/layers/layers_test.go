@@ -48,6 +48,7 @@ func floors() []row {
 		{"provision/...", feature("provision"), "a feature"},
 		{"ota/trust", []string{"codec/cjson"}, "whom a camera believes: pure, and camctl asks the same"},
 		{"ota/manifest", []string{"codec/cjson", "ota/trust"}, "what a release says: pure, and camctl writes it"},
+		{"ota/bundle", []string{"ota/trust"}, "a repository in one file: pure, and camctl writes it"},
 		{"ota/...", feature("ota"), "a feature"},
 		{"record/...", feature("record"), "a feature"},
 		{"console/...", feature("console"), "a feature"},
