@@ -131,6 +131,23 @@ func (p Path) Store(content []byte) error { return WriteBytes(string(p), content
 
 func (p Path) String() string { return string(p) }
 
+// On is a Path on another disk than the system's, with what reads a whole file of it.
+func On(d Disk, read func(path string) ([]byte, error), path string) Place {
+	return elsewhere{d, read, path}
+}
+
+type elsewhere struct {
+	disk Disk
+	read func(path string) ([]byte, error)
+	path string
+}
+
+func (e elsewhere) Load() ([]byte, error) { return e.read(e.path) }
+
+func (e elsewhere) Store(content []byte) error { return write(e.disk, e.path, content, 0o600) }
+
+func (e elsewhere) String() string { return e.path }
+
 // WriteBytes replaces the content of a file as Store does, for state that has a format of its own (a certificate).
 func WriteBytes(path string, content []byte, mode fs.FileMode) error {
 	return write(osDisk{}, path, content, mode)
@@ -162,20 +179,21 @@ func SetAside(path string) (string, error) {
 	return aside, osDisk{}.SyncDir(filepath.Dir(path))
 }
 
-// disk is what a write asks of the file system; the crash test stands in for it and cuts the power between any two.
-type disk interface {
-	Create(path string, mode fs.FileMode) (file, error)
+// Disk is what a write asks of the file system. Tests stand in for it and cut the power between any two.
+type Disk interface {
+	Create(path string, mode fs.FileMode) (Handle, error)
 	Remove(path string)
 	Rename(from, to string) error
 	SyncDir(dir string) error
 }
 
-type file interface {
+// Handle is a file that is being written.
+type Handle interface {
 	io.WriteCloser
 	Sync() error
 }
 
-func write(d disk, path string, content []byte, mode fs.FileMode) error {
+func write(d Disk, path string, content []byte, mode fs.FileMode) error {
 	if len(content) > MaxSize {
 		return fmt.Errorf("write %s: %d bytes are more than %d", path, len(content), MaxSize)
 	}
@@ -193,7 +211,7 @@ func write(d disk, path string, content []byte, mode fs.FileMode) error {
 	return nil
 }
 
-func fill(d disk, path string, content []byte, mode fs.FileMode) error {
+func fill(d Disk, path string, content []byte, mode fs.FileMode) error {
 	f, err := d.Create(path, mode)
 	if err != nil {
 		return err
@@ -208,7 +226,7 @@ func fill(d disk, path string, content []byte, mode fs.FileMode) error {
 type osDisk struct{}
 
 // Create starts the temporary file afresh: what a cut left behind under its name had perhaps another mode.
-func (osDisk) Create(path string, mode fs.FileMode) (file, error) {
+func (osDisk) Create(path string, mode fs.FileMode) (Handle, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -135,9 +135,9 @@ func TestPowerCut(t *testing.T) {
 // fullDisk has no room for a file's content.
 type fullDisk struct{ osDisk }
 
-type fullFile struct{ file }
+type fullFile struct{ Handle }
 
-func (fullDisk) Create(path string, mode fs.FileMode) (file, error) {
+func (fullDisk) Create(path string, mode fs.FileMode) (Handle, error) {
 	f, err := osDisk{}.Create(path, mode)
 	return fullFile{f}, err
 }
@@ -181,7 +181,7 @@ func (d *cuttable) step() error {
 	return nil
 }
 
-func (d *cuttable) Create(path string, _ fs.FileMode) (file, error) {
+func (d *cuttable) Create(path string, _ fs.FileMode) (Handle, error) {
 	if err := d.step(); err != nil {
 		return nil, err
 	}
