@@ -27,6 +27,9 @@ type File struct {
 	mu     sync.Mutex // guards the fields below
 	dirty  int64      // bytes written since the last push
 	oldest int64      // where they begin
+
+	reading sync.Mutex // guards buffer
+	buffer  []byte     // of ReadAt, aligned: one for all reads, since a slot is read in thousands of them
 }
 
 // OpenFile opens a disk. exclusive is for what nobody else may have open (O_EXCL: a mounted block device is busy).
@@ -76,6 +79,9 @@ func (f *File) Size() int64 { return f.size }
 // align is enough for the O_DIRECT of every block device: the largest logical block that there is.
 const align = 4096
 
+// readSize is how much is read at once.
+const readSize = 256 << 10
+
 // ReadAt implements Disk.
 func (f *File) ReadAt(p []byte, offset int64) (int, error) {
 	if f.cache {
@@ -89,7 +95,12 @@ func (f *File) ReadAt(p []byte, offset int64) (int, error) {
 	}
 	begin := offset / align * align
 	end := (offset + int64(len(p)) + align - 1) / align * align
-	buffer := aligned(int(min(end-begin, 1<<20)))
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.buffer == nil {
+		f.buffer = aligned(readSize)
+	}
+	buffer := f.buffer
 	n := 0
 	for n < len(p) {
 		got, err := f.read.ReadAt(buffer[:min(int64(len(buffer)), end-begin)], begin)
