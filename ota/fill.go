@@ -1,0 +1,185 @@
+package ota
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/ota/manifest"
+)
+
+// maxAsked is how often a segment that comes wrong is asked for.
+const maxAsked = 3
+
+// fill writes a release into the other slot: segment by segment, each verified before it is written, and what a write
+// that was cut short left there is kept where its hash is right. Then the whole is read back, and the head is written.
+// It holds one segment in memory.
+func (e *Engine) fill(ctx context.Context, src Source, o offer) (err error) {
+	w, err := e.o.Slots.Open(e.remembered().slot())
+	if err != nil {
+		return slotFault(err)
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	f := filler{e: e, w: w, r: o.release, again: o.again, buf: make([]byte, e.segment),
+		from: stream{src: src, path: o.path}}
+	defer func() { f.from.close() }()
+	if err := f.all(ctx); err != nil {
+		return err
+	}
+	if err := e.readBack(ctx, w, o.release.Size, hexOf(o.release.Sum), f.buf); err != nil {
+		return err
+	}
+	if err := w.Commit(); err != nil {
+		return slotFault(err)
+	}
+	return nil
+}
+
+func slotFault(err error) error { return fmt.Errorf("update: %w: %w", SlotFault, err) }
+
+// filler fills a slot.
+type filler struct {
+	e     *Engine
+	w     hal.SlotWriter
+	r     manifest.Release
+	again bool
+	buf   []byte
+	from  stream
+}
+
+// all fills it with every segment.
+func (f *filler) all(ctx context.Context) error {
+	for i, sum := range f.r.Segments {
+		if err := ctx.Err(); err != nil {
+			return carrier(ctx, err)
+		}
+		at := int64(i) * f.e.segment
+		part := f.buf[:min(f.e.segment, f.r.Size-at)]
+		f.e.tell(phaseWriting, at, f.r.Size)
+		if f.again && f.has(part, at, sum) {
+			continue
+		}
+		if err := f.bring(ctx, part, at, sum); err != nil {
+			return err
+		}
+		if _, err := f.w.WriteAt(part, at); err != nil {
+			return slotFault(err)
+		}
+	}
+	f.e.tell(phaseWriting, f.r.Size, f.r.Size)
+	return nil
+}
+
+// has reports whether a segment is in the slot already. The head never is: it is zeros on the disk.
+func (f *filler) has(part []byte, at int64, sum manifest.Sum) bool {
+	if at < hal.SlotHead {
+		return false
+	}
+	n, err := f.w.ReadAt(part, at)
+	return n == len(part) && (err == nil || errors.Is(err, io.EOF)) && sha256.Sum256(part) == sum
+}
+
+// bring reads a segment, and asks again for one that is not what was signed.
+func (f *filler) bring(ctx context.Context, part []byte, at int64, sum manifest.Sum) error {
+	for asked := 1; ; asked++ {
+		if err := f.from.read(ctx, part, at); err != nil {
+			return carrier(ctx, err)
+		}
+		if sha256.Sum256(part) == sum {
+			return nil
+		}
+		if asked == maxAsked {
+			return fmt.Errorf("update: %w: at byte %d of %s, asked for %d times", Segment, at, f.r.Target, asked)
+		}
+		f.e.o.Log.Warn("segment is not what was signed, asking again", "offset", at)
+		f.from.close()
+	}
+}
+
+// stream reads a target of a source, mostly straight on.
+type stream struct {
+	src  Source
+	path string
+	open io.ReadCloser
+	at   int64
+}
+
+// read fills part with what lies at an offset.
+func (s *stream) read(ctx context.Context, part []byte, at int64) error {
+	if s.open == nil || s.at != at {
+		s.close()
+		r, err := s.src.Target(ctx, s.path, at)
+		if err != nil {
+			return err
+		}
+		s.open, s.at = r, at
+	}
+	n, err := io.ReadFull(s.open, part)
+	s.at += int64(n)
+	return err
+}
+
+func (s *stream) close() {
+	if s.open != nil {
+		_ = s.open.Close()
+	}
+	s.open = nil
+}
+
+// readBack hashes a slot's image as the device gives it: one half of buf is hashed while the other is read.
+func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum string, buf []byte) error {
+	h := sha256.New()
+	half := int64(len(buf)) / 2
+	part := func(at int64) []byte { return buf[at/half%2*half:][:min(half, size-at)] }
+	ahead := make(chan error, 1) // one read is under way at most
+	read := func(at int64) {
+		n, err := from.ReadAt(part(at), at)
+		if n == len(part(at)) {
+			err = nil
+		}
+		ahead <- err
+	}
+	go read(0)
+	for at := int64(0); at < size; at += half {
+		e.tell(phaseVerifying, at, size)
+		if err := <-ahead; err != nil {
+			return slotFault(err)
+		}
+		if err := ctx.Err(); err != nil {
+			return carrier(ctx, err)
+		}
+		if at+half < size {
+			go read(at + half)
+		}
+		h.Write(part(at))
+	}
+	e.tell(phaseVerifying, size, size)
+	want, err := hex.DecodeString(sum)
+	if got := h.Sum(nil); err != nil || !bytes.Equal(got, want) {
+		return fmt.Errorf("update: %w: sha256 is %x, want %s", ReadBack, got, sum)
+	}
+	return nil
+}
+
+// verify reads back a slot that was written before the engine started. One that is not whole is made invalid again.
+func (e *Engine) verify(ctx context.Context) error {
+	u := e.remembered().Update
+	r, err := e.o.Slots.Read(u.Slot)
+	if err != nil {
+		return slotFault(err)
+	}
+	err = e.readBack(ctx, r, u.Size, u.Sum, make([]byte, e.segment))
+	if err = errors.Join(err, r.Close()); !errors.Is(err, ReadBack) {
+		return err
+	}
+	w, opened := e.o.Slots.Open(u.Slot)
+	if opened == nil {
+		opened = w.Close()
+	}
+	return errors.Join(err, opened)
+}
