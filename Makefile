@@ -1,6 +1,6 @@
 # A menu: each verb is a script in scripts/, the same by hand and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help run build check test lab cross size image board smoke bench fuzz setup setup-test board-lock clean
+.PHONY: help run build check test lab cross size image board smoke bench crash fuzz setup setup-test board-lock clean
 
 help: ## this list
 	@echo "make VERB, one of:"
@@ -38,6 +38,9 @@ smoke: ## boot the smallest virtual board and decode its stream (ARCH=arm64|armv
 
 bench: ## the figures of docs/performance.md, beside the peers'
 	@scripts/bench $(ARGS)
+
+crash: ## the update engine's power cuts, a million states, and what kills each mutant
+	@scripts/crash $(ARGS)
 
 fuzz: ## every fuzz test for FUZZTIME=30s
 	@scripts/fuzz
