@@ -13,6 +13,7 @@ type otaCommands struct {
 	Renew   otaRenew   `cmd:"" help:"Sign the timestamp anew, before it expires. Needs the timestamp's key alone."`
 	Rollout otaRollout `cmd:"" help:"Widen, start or halt the rollout of a release."`
 	Root    otaRoot    `cmd:"" help:"Make the next root: other keys, or more time. The holders of root keys sign in turn."`
+	Bundle  otaBundle  `cmd:"" help:"Put a release into one file, for a phone or a card: what a camera needs to believe it."`
 	Verify  otaVerify  `cmd:"" help:"Say who signed what in a repository, until when, for which boards; check every file."`
 }
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -18,8 +21,9 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/ocellus/ocellus/codec/cjson"
-	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/ota/bundle"
 	"github.com/ocellus/ocellus/ota/manifest"
+	"github.com/ocellus/ocellus/ota/trust"
 )
 
 type otaInit struct {
@@ -132,23 +136,23 @@ type otaBuild struct {
 	Severity   string        `enum:"routine,important,security" default:"routine" help:"${enum}."`
 	Downtime   time.Duration `default:"60s" help:"How long the camera will be away."`
 	Delta      []string      `placeholder:"OLD=FILE" help:"A delta in FILE makes the image out of the slot image OLD."`
-	Out        string        `short:"o" required:"" type:"path" help:"Where the description goes: publish takes it."`
+	Out        string        `short:"o" required:"" type:"path" help:"Where the bundle goes: publish takes it and signs."`
 }
 
-// releaseFile is what build hands to publish.
-type releaseFile struct {
-	Image  string          `json:"image"`  // path
-	Target string          `json:"target"` // name
+// unsigned is what build hands to publish, in front of the image and its deltas: a bundle that no camera takes yet.
+type unsigned struct {
+	Target string          `json:"target"`
 	Custom json.RawMessage `json:"custom"`
-	Deltas []deltaFile     `json:"deltas,omitempty"`
+	Deltas []string        `json:"deltas,omitempty"` // names of targets
 }
 
-type deltaFile struct {
-	Path   string `json:"path"`
-	Target string `json:"target"`
-}
+// unsignedName is its name in the bundle.
+const unsignedName = "release.json"
 
-// Run describes an image.
+// part is a file that goes into a bundle.
+type part struct{ path, target string }
+
+// Run puts an image into a bundle, with what is said of it.
 func (c *otaBuild) Run(s streams) error {
 	r, err := c.release()
 	if err != nil {
@@ -169,15 +173,7 @@ func (c *otaBuild) Run(s streams) error {
 	if err := sound(name, r, custom); err != nil {
 		return err
 	}
-	image, err := filepath.Abs(c.Slot)
-	if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(releaseFile{image, name, custom, deltas}, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := statefile.WriteBytes(c.Out, append(text, '\n'), 0o644); err != nil {
+	if err := c.bundle(unsigned{Target: name, Custom: custom}, append([]part{{c.Slot, name}}, deltas...)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "%s: release %s for %s, %d bytes, sha256 %x\n", name, r.Version,
@@ -212,6 +208,42 @@ func (c *otaBuild) release() (manifest.Release, error) {
 	return r, nil
 }
 
+// bundle writes the bundle: what is said first, then the image, then the deltas.
+func (c *otaBuild) bundle(u unsigned, parts []part) error {
+	for _, p := range parts[1:] {
+		u.Deltas = append(u.Deltas, p.target)
+	}
+	text, err := json.MarshalIndent(u, "", "  ")
+	if err != nil {
+		return err
+	}
+	return newFile(c.Out, func(to io.Writer) error {
+		w := bundle.NewWriter(to)
+		if err := w.Add(unsignedName, int64(len(text)), bytes.NewReader(text)); err != nil {
+			return err
+		}
+		for _, p := range parts {
+			if err := p.add(w); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	})
+}
+
+func (p part) add(w *bundle.Writer) error {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return w.Add(bundle.TargetsDir+p.target, info.Size(), f)
+}
+
 // sound refuses what no camera could read.
 func sound(name string, r manifest.Release, custom []byte) error {
 	v, err := cjson.Parse(custom)
@@ -223,8 +255,8 @@ func sound(name string, r manifest.Release, custom []byte) error {
 }
 
 // deltas names the deltas that lead to a release.
-func (c *otaBuild) deltas(r *manifest.Release) ([]deltaFile, error) {
-	var all []deltaFile
+func (c *otaBuild) deltas(r *manifest.Release) ([]part, error) {
+	var all []part
 	for _, d := range c.Delta {
 		old, file, ok := strings.Cut(d, "=")
 		if !ok {
@@ -234,13 +266,9 @@ func (c *otaBuild) deltas(r *manifest.Release) ([]deltaFile, error) {
 		if err := errors.Join(hashImage(old, &from), hashImage(file, &delta)); err != nil {
 			return nil, err
 		}
-		path, err := filepath.Abs(file)
-		if err != nil {
-			return nil, err
-		}
 		name := fmt.Sprintf("%s/ocellus-%s-from-%x.delta", r.Compatible[0], r.Version, from.Sum[:8])
 		r.Deltas = append(r.Deltas, manifest.Delta{Source: from.Sum, Target: name, Segments: delta.Segments})
-		all = append(all, deltaFile{path, name})
+		all = append(all, part{file, name})
 	}
 	return all, nil
 }
@@ -273,21 +301,27 @@ func hashImage(name string, r *manifest.Release) error {
 type otaPublish struct {
 	lives
 	keyring
-	Repo        string `required:"" type:"path" help:"The directory of the repository."`
-	Share       int    `default:"10000" help:"The cameras that may have it at first, in ten thousandths."`
-	Start       string `placeholder:"TIME" help:"From when on: 2026-12-01T08:00:00Z."`
-	Description string `arg:"" type:"existingfile" help:"What build wrote."`
+	Repo   string `required:"" type:"path" help:"The directory of the repository."`
+	Share  int    `default:"10000" help:"The cameras that may have it at first, in ten thousandths."`
+	Start  string `placeholder:"TIME" help:"From when on: 2026-12-01T08:00:00Z."`
+	Bundle string `arg:"" type:"existingfile" help:"What build wrote."`
 }
 
 // Run adds a release and signs.
-func (c *otaPublish) Run(s streams) error {
-	raw, err := statefile.ReadBytes(c.Description)
+func (c *otaPublish) Run(ctx context.Context, s streams) error {
+	f, err := os.Open(c.Bundle)
 	if err != nil {
 		return err
 	}
-	var d releaseFile
+	defer f.Close()
+	from := bundle.NewReader(bufio.NewReader(f))
+	raw, err := from.Metadata(ctx, trust.File{Name: unsignedName, Most: bundle.MaxMetadata})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Bundle, err)
+	}
+	var d unsigned
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return fmt.Errorf("read %s: %w", c.Description, err)
+		return fmt.Errorf("read %s: %w", c.Bundle, err)
 	}
 	r, err := openRepository(c.Repo)
 	if err != nil {
@@ -300,13 +334,8 @@ func (c *otaPublish) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := r.add(d.Target, d.Image, d.Custom); err != nil {
-		return err
-	}
-	for _, delta := range d.Deltas {
-		if err := r.add(delta.Target, delta.Path, nil); err != nil {
-			return err
-		}
+	if err := r.take(ctx, from, d); err != nil {
+		return fmt.Errorf("%s: %w", c.Bundle, err)
 	}
 	if err := r.setRollout(d.Target, rolloutChange{share: &c.Share, start: c.Start}); err != nil {
 		return err

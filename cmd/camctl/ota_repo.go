@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +16,10 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/ocellus/ocellus/codec/cjson"
 	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/ota/bundle"
+	"github.com/ocellus/ocellus/ota/manifest"
 	"github.com/ocellus/ocellus/ota/trust"
 )
 
@@ -172,37 +175,55 @@ func listing(version int64, data []byte) *metadata.MetaFiles {
 	return &metadata.MetaFiles{Version: version, Length: int64(len(data)), Hashes: metadata.Hashes{"sha256": sum[:]}}
 }
 
-// add puts a file among the targets: its bytes, under the name that consistent snapshots give it, and its entry.
-func (r *repository) add(name, path string, custom []byte) error {
-	from, err := os.Open(path)
+// take adds a release and its deltas out of a bundle, unless the image is not the one that is described.
+func (r *repository) take(ctx context.Context, from *bundle.Reader, d unsigned) error {
+	said, err := cjson.Parse(d.Custom)
 	if err != nil {
-		return fmt.Errorf("add target: %w", err)
-	}
-	defer from.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, from)
-	if err != nil {
-		return fmt.Errorf("add target %s: %w", name, err)
-	}
-	t := &metadata.TargetFiles{Length: n, Hashes: metadata.Hashes{"sha256": h.Sum(nil)}}
-	if custom != nil {
-		raw := json.RawMessage(custom)
-		t.Custom = &raw
-	}
-	dir, base := filepath.Split(name)
-	to := filepath.Join(r.dir, "targets", dir, fmt.Sprintf("%x.%s", h.Sum(nil), base))
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := copyFile(to, from); err != nil {
-		return fmt.Errorf("add target %s: %w", name, err)
+	for i, name := range append([]string{d.Target}, d.Deltas...) {
+		body, err := from.Target(ctx, name, 0)
+		if err != nil {
+			return err
+		}
+		t, err := r.add(name, body)
+		if err != nil {
+			return fmt.Errorf("add target %s: %w", name, err)
+		}
+		if i > 0 {
+			continue
+		}
+		if _, err := manifest.Read(name, t.Length, manifest.Sum(t.Hashes["sha256"]), said); err != nil {
+			return err
+		}
+		t.Custom = &d.Custom
 	}
-	r.targets.Signed.Targets[name] = t
 	return nil
 }
 
-// copyFile writes a file that appears whole or not at all.
-func copyFile(to string, from io.Reader) error {
+// add puts a file among the targets: its bytes, under the name that consistent snapshots give it, and its entry.
+func (r *repository) add(name string, from io.Reader) (*metadata.TargetFiles, error) {
+	dir, base := filepath.Split(filepath.Join(r.dir, "targets", name))
+	incoming := filepath.Join(dir, ".incoming-"+base)
+	h := sha256.New()
+	var n int64
+	err := newFile(incoming, func(to io.Writer) (err error) {
+		n, err = io.Copy(io.MultiWriter(to, h), from)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Rename(incoming, filepath.Join(dir, fmt.Sprintf("%x.%s", h.Sum(nil), base))); err != nil {
+		return nil, err
+	}
+	t := &metadata.TargetFiles{Length: n, Hashes: metadata.Hashes{"sha256": h.Sum(nil)}}
+	r.targets.Signed.Targets[name] = t
+	return t, nil
+}
+
+// newFile fills a file that appears whole or not at all.
+func newFile(to string, fill func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
@@ -211,7 +232,7 @@ func copyFile(to string, from io.Reader) error {
 		return err
 	}
 	defer os.Remove(temp.Name()) // gone after the rename
-	_, err = io.Copy(temp, from)
+	err = fill(temp)
 	if err == nil {
 		err = errors.Join(temp.Chmod(0o644), temp.Sync())
 	}

@@ -17,6 +17,9 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
+
+	"github.com/ocellus/ocellus/ota/bundle"
+	"github.com/ocellus/ocellus/ota/trust"
 )
 
 // publisher is a directory with an age identity, keys and a repository.
@@ -69,9 +72,9 @@ func newPublisher(t *testing.T) publisher {
 func (p publisher) publish(version string, image []byte, more ...string) string {
 	p.t.Helper()
 	slot := p.write("slot-"+version, image)
-	p.must("build", "--board", "qemu-virt-arm64", "--slot", slot, "--version", version, "-o", p.path("release.json"))
+	p.must("build", "--board", "qemu-virt-arm64", "--slot", slot, "--version", version, "-o", p.path("new.bundle"))
 	p.must(append([]string{"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"),
-		p.path("release.json")}, more...)...)
+		p.path("new.bundle")}, more...)...)
 	return "qemu-virt-arm64/ocellus-" + version + ".img"
 }
 
@@ -133,6 +136,82 @@ func (p publisher) downloads(target string, want []byte) {
 	}
 	if _, got, err := client.DownloadTarget(info, p.path("theirs/image"), ""); err != nil || !bytes.Equal(got, want) {
 		p.t.Errorf("go-tuf: got %d bytes, %v, want %d", len(got), err, len(want))
+	}
+}
+
+// TestPublishRefuses: what build wrote is published as it is, or not at all; no camera takes it before.
+func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	image := bytes.Repeat([]byte("slot"), 1000)
+	p.must("build", "--board", "b", "--slot", p.write("slot", image), "--version", "1.4.0", "-o", p.path("good"))
+	good, err := os.ReadFile(p.path("good"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(good, image[:100])
+	bent := bytes.Clone(good)
+	bent[at] ^= 1
+	other := bytes.Replace(good, []byte(`"target": "b/`), []byte(`"target": "c/`), 1)
+	for name, content := range map[string][]byte{"bent": bent, "short": good[:at+50], "a script": []byte("#!/bin/sh\n"),
+		"another target": other} {
+		code, said := p.run("publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"),
+			p.write("bad", content))
+		if code != exitOther {
+			t.Errorf("%s: code %d, %s", name, code, said)
+		}
+	}
+	wants(t, p.must("verify", "--repo", p.path("repo")), "0 targets")
+	r := bundle.NewReader(bytes.NewReader(good))
+	root, err := os.ReadFile(filepath.Join(p.path("repo"), "1.root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = trust.Refresh(t.Context(), trust.Trusted{Root: root}, trust.Rules{Local: true}, r.Metadata)
+	if trust.ReasonOf(err) != trust.Missing {
+		t.Errorf("unsigned, on a camera: got %v", err)
+	}
+}
+
+// TestBundle: a bundle brings a camera that has the first root to the newest release, and so does a later one.
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	first, err := os.ReadFile(filepath.Join(p.path("repo"), "1.root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.change("root")
+	p.change("root")
+	image := bytes.Repeat([]byte("slot"), 400_000)
+	target := p.publish("1.4.0", image)
+	wants(t, p.must("bundle", "--repo", p.path("repo"), "-o", p.path("b"), target), target, "1600000 bytes")
+	f, err := os.Open(p.path("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bundle.NewReader(f)
+	trusted, u, err := trust.Refresh(t.Context(), trust.Trusted{Root: first}, trust.Rules{Now: time.Now()}, r.Metadata)
+	if err != nil || u.Root != 3 || trusted.Timestamp.Version == 0 {
+		t.Fatalf("got %+v, %v", u, err)
+	}
+	found, err := u.Find(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := r.Target(t.Context(), found.Path(u.Consistent), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.Verify(body); err != nil {
+		t.Error(err)
+	}
+	if code, said := p.run("bundle", "--repo", p.path("repo"), "-o", p.path("none"), "other.img"); code == exitOK {
+		t.Errorf("a target that is not there: %s", said)
+	}
+	if _, err := os.Stat(p.path("none")); !os.IsNotExist(err) {
+		t.Errorf("half a bundle: %v", err)
 	}
 }
 
@@ -205,7 +284,7 @@ func TestKeys(t *testing.T) {
 		"init over keys": {"init", "--keys", p.path("keys"), "--repo", p.path("r"), "--recipient",
 			stranger.Recipient().String()},
 		"the same release again": {"publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
-			p.path("identity"), p.path("release.json")},
+			p.path("identity"), p.path("new.bundle")},
 		"rollout of nothing": {"rollout", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
 			p.path("identity"), "--halt", "nothing"},
 	} {
@@ -258,8 +337,8 @@ func TestDelta(t *testing.T) {
 	old, image, delta := p.write("old.img", []byte("old")), p.write("new.img", []byte("new")), p.write("delta",
 		[]byte("old to new"))
 	p.must("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--delta", old+"="+delta, "-o",
-		p.path("release.json"))
-	p.change("publish", p.path("release.json"))
+		p.path("new.bundle"))
+	p.change("publish", p.path("new.bundle"))
 	wants(t, p.must("verify", "--repo", p.path("repo")), "release 1.4.0 for b", "2 targets")
 	r, err := openRepository(p.path("repo"))
 	if err != nil {

@@ -36,7 +36,7 @@ func (c *otaVerify) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	u, err := c.walk(ctx, begin, now)
+	u, err := walk(ctx, begin, now, inRepo(c.Repo))
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,8 @@ func (c *otaVerify) now() (time.Time, error) {
 }
 
 // walk verifies the metadata by the rules of a camera.
-func (c *otaVerify) walk(ctx context.Context, root []byte, now time.Time) (trust.Update, error) {
+func walk(ctx context.Context, root []byte, now time.Time, fetch trust.Fetch) (trust.Update, error) {
 	t := trust.Trusted{Root: root}
-	fetch := func(_ context.Context, f trust.File) ([]byte, error) {
-		return readBounded(filepath.Join(c.Repo, f.Name), int64(f.Most))
-	}
 	for {
 		var u trust.Update
 		var err error
@@ -70,6 +67,13 @@ func (c *otaVerify) walk(ctx context.Context, root []byte, now time.Time) (trust
 		if !errors.Is(err, trust.ErrMore) {
 			return u, err
 		}
+	}
+}
+
+// inRepo reads metadata of a repository in a directory.
+func inRepo(repo string) trust.Fetch {
+	return func(_ context.Context, f trust.File) ([]byte, error) {
+		return readBounded(filepath.Join(repo, f.Name), int64(f.Most))
 	}
 }
 
