@@ -1,8 +1,8 @@
-// Package bundle is a repository of updates in one file, for a carrier that is no web server: the owner's phone, a card.
-// It carries the same signed files under the same names, so that a camera decides by the same rules (ota/trust).
+// Package bundle is a repository of updates in one file, for a carrier that is no web server: the owner's phone, a
+// card. It carries the same signed files under the same names, so that a camera decides by the same rules (ota/trust).
 //
-// A bundle is a tape archive that every tar reads (POSIX.1-2017, pax, "ustar Interchange Format"), in an order that lets
-// a camera verify and install it while it comes in, with no copy of it anywhere:
+// A bundle is a tape archive that every tar reads (POSIX.1-2017, pax, "ustar Interchange Format"), in an order that
+// lets a camera verify and install it while it comes in, with no copy of it anywhere:
 //
 //	1.root.json 2.root.json ... timestamp.json V.snapshot.json V.targets.json targets/BOARD/SHA256.NAME ...
 //

@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "write testdata/small.bundle anew")
 type file struct{ name, content string }
 
 // longName needs the second field of a header.
-const longName = "targets/qemu-virt-arm64/0123456789012345678901234567890123456789012345678901234567890123.ocellus-1.4.0.img"
+const longName = "targets/qemu-virt-arm64/" + "0123456789012345678901234567890123456789012345678901234567890123" +
+	".ocellus-1.4.0.img"
 
 func small() []file {
 	return []file{{"2.root.json", "root two"}, {"3.root.json", "root three"}, {"timestamp.json", "now"},
@@ -229,7 +230,7 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
-// FuzzReader: whatever comes in, what is read of it is what was written, or an error; and never more than was asked for.
+// FuzzReader: whatever comes in, what is read of it was in it, or there is an error; and never more than was asked for.
 func FuzzReader(f *testing.F) {
 	whole := write(f, small())
 	f.Add(whole)
