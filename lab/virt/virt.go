@@ -12,6 +12,7 @@
 package virt
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -251,12 +252,34 @@ func (b *Board) Start() {
 // Await waits until the hand answers in a boot that the test has not waited for yet: after whatever resets the board.
 func (b *Board) Await(limit time.Duration) {
 	b.t.Helper()
-	n, err := b.machine.hand.await(b.boots, limit, b.machine.ended)
+	n, err := b.await(limit)
 	if err != nil {
 		b.t.Fatalf("the board does not come up: %v", err)
 	}
 	b.boots = n
 	b.kernel = append(b.kernel, b.Run("/bin/busybox", "dmesg").Out)
+}
+
+// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then, and no watchdog runs
+// that early: then somebody presses reset, once a boot, and the test says so.
+func (b *Board) await(limit time.Duration) (int, error) {
+	b.t.Helper()
+	const look, silence = 5 * time.Second, 45 * time.Second
+	pressed := false
+	for end := time.Now().Add(limit); ; {
+		n, err := b.machine.hand.await(b.boots, look, b.machine.ended)
+		if !errors.Is(err, errSilent) || time.Now().After(end) {
+			return n, err
+		}
+		if pressed || !b.console.silent(`^Starting kernel`, silence) {
+			continue
+		}
+		pressed = true
+		b.t.Logf("the kernel said no word in %v: reset", silence)
+		if _, err := b.machine.monitor.do("system_reset", nil); err != nil {
+			return n, err
+		}
+	}
 }
 
 // Reset presses the reset button and waits until the hand answers again.

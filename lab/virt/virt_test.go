@@ -196,3 +196,26 @@ func TestLabDiskRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSilent: a kernel that said no word is told from one that is on its way.
+func TestSilent(t *testing.T) {
+	c := openConsole(t, t.TempDir(), "")
+	t.Cleanup(func() { _ = c.file.Close() })
+	look := func() bool { return c.silent(`^Starting kernel`, time.Minute) }
+	if look() {
+		t.Error("a console without a line is silent")
+	}
+	c.add("Starting kernel ...")
+	if look() {
+		t.Error("silent at once")
+	}
+	c.lines[0].at = c.lines[0].at.Add(-time.Minute)
+	if !look() {
+		t.Error("not silent after a minute")
+	}
+	c.add("init: up")
+	c.lines[1].at = c.lines[1].at.Add(-time.Minute)
+	if look() {
+		t.Error("silent with a word of the kernel")
+	}
+}
