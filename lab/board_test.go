@@ -13,18 +13,6 @@ import (
 	"github.com/ocellus/ocellus/lab/virt"
 )
 
-// atOnce runs a test for all virtual boards that are asked for at the same time. It is for long stories that mostly wait
-// for a boot, and look at no picture's time.
-func atOnce(t *testing.T, test func(t *testing.T, arch string)) {
-	t.Helper()
-	for _, arch := range virt.Arches(t) {
-		t.Run(arch, func(t *testing.T) {
-			t.Parallel()
-			test(t, arch)
-		})
-	}
-}
-
 // eachArch runs a test once for each virtual board that is asked for. Not in parallel: a board wants a small machine
 // for itself.
 func eachArch(t *testing.T, test func(t *testing.T, arch string)) {

@@ -18,7 +18,7 @@ import (
 // TestBoardPowerCut records the life of a whole board and cuts its power at every point of it: whatever a disk may have
 // made of the writes that no flush covers, a slot boots and what was stored is there. Some of the disks really boot.
 func TestBoardPowerCut(t *testing.T) {
-	atOnce(t, func(t *testing.T, arch string) {
+	eachArch(t, func(t *testing.T, arch string) {
 		began := time.Now()
 		r := newRecording(t, arch)
 		r.live()

@@ -74,6 +74,7 @@ type Board struct {
 	console *console
 	machine *machine // nil while the power is off
 	boots   int      // how many boots of this machine the test has waited for
+	hung    int      // how many boots ended before the kernel's first word
 	kernel  []string // what the kernel said in each boot before the hand was there
 	allowed []*regexp.Regexp
 	forward map[int]string // TCP port of the board: where it is reached, while the power is on
@@ -241,12 +242,18 @@ func (b *Board) Start() {
 		b.t.Fatal("start: the board is on")
 	}
 	b.console.forget()
-	m, err := b.powerOn()
-	if err != nil {
+	if err := b.switchOn(); err != nil {
 		b.t.Fatal(err)
 	}
-	b.machine, b.boots, b.forward = m, 0, map[int]string{}
 	b.Await(bootLimit)
+}
+
+func (b *Board) switchOn() error {
+	m, err := b.powerOn()
+	if err == nil {
+		b.machine, b.boots, b.forward = m, 0, map[int]string{}
+	}
+	return err
 }
 
 // Await waits until the hand answers in a boot that the test has not waited for yet: after whatever resets the board.
@@ -260,27 +267,30 @@ func (b *Board) Await(limit time.Duration) {
 	b.kernel = append(b.kernel, b.Run("/bin/busybox", "dmesg").Out)
 }
 
-// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then, and no watchdog runs
-// that early: then somebody presses reset, once a boot, and the test says so.
+// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then when it is booted a second
+// time, and does so again after a reset; no watchdog runs that early. Then somebody pulls the plug, and the test says so.
 func (b *Board) await(limit time.Duration) (int, error) {
 	b.t.Helper()
 	const look, silence = 5 * time.Second, 45 * time.Second
-	pressed := false
 	for end := time.Now().Add(limit); ; {
 		n, err := b.machine.hand.await(b.boots, look, b.machine.ended)
 		if !errors.Is(err, errSilent) || time.Now().After(end) {
 			return n, err
 		}
-		if pressed || !b.console.silent(`^Starting kernel`, silence) {
+		if b.options.Record != "" || !b.console.silent(`^Starting kernel`, silence) {
 			continue
 		}
-		pressed = true
-		b.t.Logf("the kernel said no word in %v: reset", silence)
-		if _, err := b.machine.monitor.do("system_reset", nil); err != nil {
-			return n, err
+		b.t.Logf("the kernel said no word in %v: off and on again", silence)
+		b.hung++
+		b.Cut()
+		if err := b.switchOn(); err != nil {
+			return 0, err
 		}
 	}
 }
+
+// Hung tells how many boots ended before the kernel's first word.
+func (b *Board) Hung() int { return b.hung }
 
 // Reset presses the reset button and waits until the hand answers again.
 func (b *Board) Reset() {
