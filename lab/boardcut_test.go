@@ -19,6 +19,9 @@ import (
 // made of the writes that no flush covers, a slot boots and what was stored is there. Some of the disks really boot.
 func TestBoardPowerCut(t *testing.T) {
 	eachArch(t, func(t *testing.T, arch string) {
+		if arch == "armv7" && os.Getenv("ARCH") == "" {
+			t.Skip("the emulated armv7 kernel may hang in its second boot, which a recording can't cure; ARCH=armv7 runs it")
+		}
 		began := time.Now()
 		r := newRecording(t, arch)
 		r.live()

@@ -267,8 +267,9 @@ func (b *Board) Await(limit time.Duration) {
 	b.kernel = append(b.kernel, b.Run("/bin/busybox", "dmesg").Out)
 }
 
-// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then when it is booted a second
-// time, and does so again after a reset; no watchdog runs that early. Then somebody pulls the plug, and the test says so.
+// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then when it is booted a
+// second time, and does so again after a reset; no watchdog runs that early. Then somebody pulls the plug, and the test
+// says so.
 func (b *Board) await(limit time.Duration) (int, error) {
 	b.t.Helper()
 	const look, silence = 5 * time.Second, 45 * time.Second
