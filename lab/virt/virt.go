@@ -272,10 +272,15 @@ func (b *Board) Await(limit time.Duration) {
 // says so.
 func (b *Board) await(limit time.Duration) (int, error) {
 	b.t.Helper()
-	const look, silence = 5 * time.Second, 45 * time.Second
+	const look, silence = 2 * time.Second, 45 * time.Second
 	for end := time.Now().Add(limit); ; {
 		n, err := b.machine.hand.await(b.boots, look, b.machine.ended)
 		if !errors.Is(err, errSilent) || time.Now().After(end) {
+			return n, err
+		}
+		// A question that interrupts the processor: boards that are asked it have not been seen to hang.
+		registers := map[string]any{"command-line": "info registers"}
+		if _, err := b.machine.monitor.do("human-monitor-command", registers); err != nil {
 			return n, err
 		}
 		if b.options.Record != "" || !b.console.silent(`^Starting kernel`, silence) {
