@@ -31,4 +31,6 @@ type Devices struct {
 	Watchdog Watchdog
 	LED      LED
 	Button   Button
+	Radio    Radio
+	Monitor  Monitor // of the same radio
 }

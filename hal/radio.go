@@ -1,0 +1,115 @@
+package hal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// Why a network could not be joined. Drivers wrap them, with the event that decided: "join HomeNet: wrong password:
+// 4-way handshake failed twice".
+var (
+	ErrNoNetwork = errors.New("no such network")           // not on any channel that this radio may use
+	ErrPassword  = errors.New("wrong password")            // the handshake failed, or the access point refused the key
+	ErrNoAddress = errors.New("no address")                // joined, and no DHCP server answered
+	ErrNoGateway = errors.New("gateway does not answer")   // an address, and nobody behind it
+	ErrRefused   = errors.New("access point refused us")   // it is full, or filters by station
+	ErrSecurity  = errors.New("security does not match")   // the network asks for what this radio or these credentials lack
+	ErrCountry   = errors.New("no such regulatory domain") // the country code is unknown to the kernel
+)
+
+// SSID is the name of a network: 1 to 32 bytes of any value, not text (IEEE 802.11-2020, 9.4.2.2). %q prints it safely.
+type SSID string
+
+// Passphrase is a WPA passphrase of 8 to 63 printable characters, a raw key of 64 hexadecimal digits, or empty for an
+// open network. It never prints.
+type Passphrase string
+
+// Format prints the mask, whatever the verb.
+func (Passphrase) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
+
+// MarshalText gives the mask, so that no encoder writes it by accident.
+func (Passphrase) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// Security is how a network lets stations in.
+type Security string
+
+// The kinds of security. A network in transition mode is WPA2 or WPA3 at the station's choice.
+const (
+	SecurityAny        Security = "" // in Credentials: whatever the network offers, the best first
+	SecurityOpen       Security = "open"
+	SecurityWPA2       Security = "wpa2"
+	SecurityWPA3       Security = "wpa3"
+	SecurityTransition Security = "wpa2+wpa3"
+	SecurityOther      Security = "other" // WEP, enterprise: seen by a scan, never joined
+)
+
+// Network is an access point as a scan saw it.
+type Network struct {
+	SSID      SSID // "" where the access point hides it
+	BSSID     [6]byte
+	Frequency int // MHz
+	Signal    int // dBm
+	Security  Security
+}
+
+// Credentials are what a radio needs to join a network.
+type Credentials struct {
+	SSID       SSID
+	Passphrase Passphrase
+	Security   Security
+	Hidden     bool // the access point does not say its name: ask for it
+}
+
+// Link is how a radio stands. The zero value is "not associated".
+type Link struct {
+	Network              // of the access point that it is associated with
+	Address netip.Prefix // its own; invalid while there is none
+	Gateway netip.Addr   // invalid while there is none
+}
+
+// Radio is the board's Wi-Fi station.
+//
+// Law (haltest.Radio): nothing is sent before Country was called. Join leaves the network that was joined before; it
+// returns the link once there is an address and the gateway answers, or one of the errors above, at the latest when
+// ctx ends, and then the radio is associated with nothing. first, where not nil, is told the likely reason of a
+// failure as soon as there is one sign of it, before Join is sure; it is not told twice. Join does not remember: after
+// a power cut the radio is associated with nothing. A radio that lost its network goes on looking for it until Leave
+// or the next Join. Scan works while joined. Calls from several goroutines wait for one another; Close ends them with
+// ErrClosed.
+type Radio interface {
+	Country(ctx context.Context, code string) error // ISO 3166-1 alpha-2; "00" is the world domain
+	Scan(ctx context.Context) ([]Network, error)    // strongest first
+	Join(ctx context.Context, c Credentials, first func(error)) (Link, error)
+	Leave(ctx context.Context) error
+	Link(ctx context.Context) (Link, error)
+	Close() error
+}
+
+// Monitor hears every frame on a channel, whoever it is for. Not every radio can: see Devices.
+//
+// Law (haltest.Monitor): the station of the same radio is not associated while an Air is open. Start tunes to the
+// channel; Tune changes it.
+type Monitor interface {
+	Channels(ctx context.Context) ([]int, error) // IEEE 802.11 channel numbers of 2.4 GHz that the domain allows
+	Start(ctx context.Context, channel int) (Air, error)
+}
+
+// Air is an open Monitor.
+type Air interface {
+	Tune(ctx context.Context, channel int) error
+	// Next waits for the next packet. Its bytes are lent until the next call.
+	Next(ctx context.Context) (Packet, error)
+	Close() error
+}
+
+// Packet is one frame as a monitor captured it: a radiotap header and the start of an IEEE 802.11 frame
+// (codec/dot11 reads both).
+type Packet struct {
+	At     time.Duration // monotonic clock
+	Bytes  []byte
+	Length int // of the packet before it was cut, radiotap header included, in bytes
+}
