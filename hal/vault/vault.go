@@ -5,10 +5,17 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/rawstore"
+	"github.com/ocellus/ocellus/internal/statefile"
 )
+
+// fileSize is room for two copies of the largest area.
+const fileSize = 4 * hal.MaxArea
 
 // Vault is the areas on block devices. It implements hal.Vault.
 type Vault struct {
@@ -45,6 +52,23 @@ func Open(nodes map[hal.Area]string) (*Vault, error) {
 		v.Vault[name] = area
 	}
 	return v, nil
+}
+
+// Files opens the areas in two files of a folder, and makes them where they are not there: for a board without
+// partitions of its own. What is destroyed there is overwritten in its place, which is as good as the file system and
+// the flash below it.
+func Files(dir string) (*Vault, error) {
+	nodes := map[hal.Area]string{}
+	for _, a := range []hal.Area{hal.Persist, hal.Keys} {
+		path := filepath.Join(dir, string(a)+".area")
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if err := statefile.WriteBytes(path, make([]byte, fileSize), 0o600); err != nil {
+				return nil, err
+			}
+		}
+		nodes[a] = path
+	}
+	return Open(nodes)
 }
 
 // Close closes the nodes.

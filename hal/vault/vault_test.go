@@ -115,3 +115,38 @@ func TestKeysAreGone(t *testing.T) {
 		}
 	}
 }
+
+// TestFiles: a board without partitions has its areas in files, which are made once and keep what is stored.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		v, err := Files(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := v.Load(hal.Persist)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Store(hal.Persist, append(old, 1)); err != nil {
+			t.Error(err)
+		}
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	v, err := Files(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = v.Close() }()
+	if got, err := v.Load(hal.Persist); err != nil || len(got) != 2 {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := v.Store(hal.Keys, make([]byte, hal.MaxArea)); err != nil {
+		t.Errorf("the largest area: %v", err)
+	}
+	if _, err := Files(dir + "/none"); err == nil {
+		t.Error("a folder that is not there")
+	}
+}
