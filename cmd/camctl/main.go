@@ -1,6 +1,8 @@
-// Camctl is the other side of every wire: the stream doctor of whoever looks after a camera, and the tool of whoever
-// publishes its updates.
+// Camctl is the other side of every wire: the phone of whoever owns a camera, the stream doctor of whoever looks after
+// it, and the tool of whoever publishes its updates.
 //
+//	camctl pair --label - --camera camera:8443              makes you the owner of the camera with this label
+//	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
 //	camctl ota init|build|publish|renew|rollout|root|verify keys and repository of signed updates
@@ -50,6 +52,8 @@ func (f *fault) Unwrap() error { return f.err }
 // commands is the command line.
 type commands struct {
 	Watch   watchCommand   `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
+	Pair    pairCommand    `cmd:"" help:"Become the owner of a camera, by its label."`
+	Owner   ownerCommand   `cmd:"" help:"Your owner's key, its backup phrase, and your cameras."`
 	Picture pictureCommand `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Ota     otaCommands    `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version versionCommand `cmd:"" help:"Print the version."`

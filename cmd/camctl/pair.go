@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ocellus/ocellus/codec/claim"
+	"github.com/ocellus/ocellus/codec/label"
+	"github.com/ocellus/ocellus/internal/statefile"
+)
+
+// pairCommand makes the owner of a camera: it is the phone.
+type pairCommand struct {
+	homeFlag
+	Label  string `required:"" help:"Text of the QR code on the camera; - reads it from standard input."`
+	Camera string `required:"" placeholder:"HOST:PORT" help:"Where the camera's LAN door is."`
+	Name   string `default:"camera" help:"How you call the camera."`
+	Viewer string `default:"viewer" help:"Name of the viewer that is made for you, for players that know only passwords."`
+}
+
+// Run claims the camera, and prints the URLs of its streams. A camera that is paired already is left as it is.
+func (c *pairCommand) Run(ctx context.Context, s streams) error {
+	l, err := c.label(s.in)
+	if err != nil {
+		return err
+	}
+	file, h, err := c.open()
+	if err != nil {
+		return err
+	}
+	paired, known := h.Cameras[c.Name]
+	if known && paired.Fingerprint != l.Fingerprint.String() {
+		return fmt.Errorf("another camera is called %s: give this one another name with --name", c.Name)
+	}
+	key, fresh, err := ownerKey(file)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		fmt.Fprintln(s.err, "made your owner's key; write its backup phrase on paper: camctl owner phrase")
+	}
+	if known && c.wasReset(ctx, l) {
+		fmt.Fprintf(s.err, "%s forgot its owner: pairing it again\n", c.Name)
+		known = false
+	}
+	if !known {
+		if paired, err = c.claim(ctx, l, key); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.err, "%s (%s) is yours\n", c.Name, l.Model)
+	}
+	paired.Address = c.Camera
+	if err := c.keep(file, paired); err != nil {
+		return err
+	}
+	d, err := paired.door(key)
+	if err != nil {
+		return err
+	}
+	if paired.Password == "" {
+		if err := c.admit(ctx, d, &paired); err != nil {
+			return err
+		}
+		if err := c.keep(file, paired); err != nil {
+			return err
+		}
+	}
+	return paired.printURLs(ctx, d, s.out)
+}
+
+// wasReset reports whether a camera that had an owner shows the key of its label again.
+func (c *pairCommand) wasReset(ctx context.Context, l label.Label) bool {
+	d, err := openDoor(c.Camera, nil, func(k ed25519.PublicKey) bool { return label.FingerprintOf(k) == l.Fingerprint })
+	if err == nil {
+		_, err = d.ask(ctx, http.MethodGet, "/v1/claim", nil)
+	}
+	return err == nil
+}
+
+// keep stores what is known of the camera.
+func (c *pairCommand) keep(file *statefile.File[home], p pairedCamera) error {
+	return file.Update(func(h *home) error {
+		if h.Cameras == nil {
+			h.Cameras = map[string]pairedCamera{}
+		}
+		h.Cameras[c.Name] = p
+		return nil
+	})
+}
+
+func (c *pairCommand) label(in io.Reader) (label.Label, error) {
+	text := c.Label
+	if text == "-" {
+		var err error
+		if text, err = readLine(in); err != nil {
+			return label.Label{}, err
+		}
+	}
+	l, err := label.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return l, &fault{exitUsage, err}
+	}
+	return l, nil
+}
+
+// claim makes the holder of key the owner, by the secret on the label.
+func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+	var hardware ed25519.PublicKey
+	d, err := openDoor(c.Camera, nil, func(k ed25519.PublicKey) bool {
+		hardware = k
+		return label.FingerprintOf(k) == l.Fingerprint
+	})
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	raw, err := d.ask(ctx, http.MethodGet, "/v1/claim", nil)
+	if errors.Is(err, errOther) {
+		return pairedCamera{}, &fault{exitCredential, fmt.Errorf("%s is not the camera of this label, or it has an owner "+
+			"already: only he can hand it over, or a long press of its button makes it forget him", c.Camera)}
+	}
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	challenge, err := claim.ParseChallenge(raw)
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	secret, err := l.ClaimKey()
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	m := claim.Claim{Challenge: challenge, Owner: key.Public().(ed25519.PublicKey), Proof: claim.BySecret}
+	_, _ = rand.Read(m.Own[:]) // never fails
+	message := m.Sign(key, secret[:])
+	if raw, err = d.ask(ctx, http.MethodPost, "/v1/claim", message); err != nil {
+		return pairedCamera{}, err
+	}
+	receipt, err := claim.ParseReceipt(raw, message, hardware)
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	return pairedCamera{
+		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: c.Camera, ID: receipt.ID[:],
+		Operational: receipt.Operational, Hardware: hardware, Receipt: raw,
+	}, nil
+}
+
+// admit makes a viewer for players that know only passwords.
+func (c *pairCommand) admit(ctx context.Context, d *door, p *pairedCamera) error {
+	var admitted struct{ Name, Password string }
+	err := d.command(ctx, "viewer.add", map[string]string{"name": c.Viewer}, &admitted)
+	var no *refusal
+	if errors.As(err, &no) && no.Code == "exists" {
+		err = fmt.Errorf("the camera has a viewer %s already: take another name with --viewer", c.Viewer)
+	}
+	p.Viewer, p.Password = admitted.Name, admitted.Password
+	return err
+}
+
+// printURLs asks the camera where its streams are now.
+func (p pairedCamera) printURLs(ctx context.Context, d *door, out io.Writer) error {
+	var status struct{ Places []string }
+	if err := d.command(ctx, "status", struct{}{}, &status); err != nil {
+		return err
+	}
+	for _, place := range status.Places {
+		fmt.Fprintf(out, "watch: rtsp://%s@%s\n", url.UserPassword(p.Viewer, p.Password), place)
+	}
+	return nil
+}
+
+// door opens the door of a paired camera.
+func (p pairedCamera) door(key ed25519.PrivateKey) (*door, error) {
+	return openDoor(p.Address, key, func(k ed25519.PublicKey) bool { return k.Equal(ed25519.PublicKey(p.Operational)) })
+}
+
+func readLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+	if errors.Is(err, io.EOF) && line != "" {
+		err = nil
+	}
+	return strings.TrimSpace(line), err
+}
