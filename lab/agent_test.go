@@ -103,6 +103,7 @@ func writeConfig(t *testing.T, state string, own section) {
 	config := section{
 		"schema": 1,
 		"rtsp":   section{"address": "127.0.0.1:0", "tls_address": "127.0.0.1:0"},
+		"web":    section{"address": "127.0.0.1:0"},
 		"status": section{"address": "127.0.0.1:0"},
 	}
 	merge(config, own)

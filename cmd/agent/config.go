@@ -17,6 +17,7 @@ import (
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
+	"github.com/ocellus/ocellus/web"
 )
 
 // configSchema is the number of the configuration's format. It grows when a key gets a new meaning or a new key comes.
@@ -29,6 +30,7 @@ type Config struct {
 	Log     slog.Level    `yaml:"log"`
 	Streams stream.Config `yaml:"streams"`
 	RTSP    rtsp.Config   `yaml:"rtsp"`
+	Web     web.Config    `yaml:"web"`
 	Status  statusConfig  `yaml:"status"`
 }
 
@@ -59,6 +61,7 @@ func defaultConfig(b board.Board) Config {
 		Log:     slog.LevelInfo,
 		Streams: stream.DefaultConfig(),
 		RTSP:    rtsp.DefaultConfig(),
+		Web:     web.DefaultConfig(),
 		Status:  statusConfig{Address: statusListens},
 	}
 	set := func(o *stream.Output, s board.Stream) {
@@ -77,6 +80,7 @@ func (c *Config) sections(defaults Config) []section {
 	return []section{
 		{"streams", c.Streams.Validate, func() { c.Streams = defaults.Streams }},
 		{"rtsp", c.RTSP.Validate, func() { c.RTSP = defaults.RTSP }},
+		{"web", c.Web.Validate, func() { c.Web = defaults.Web }},
 		{"status", c.Status.Validate, func() { c.Status = defaults.Status }},
 	}
 }

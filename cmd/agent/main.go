@@ -41,6 +41,7 @@ func verbs() []verb {
 		{"probe", "[--board B] [--config FILE] [--state DIR]",
 			"what the board has, mode by mode, and what the agent would choose", probeVerb},
 		{"check", "[--config FILE] [--state DIR]", "faults of configuration and state, without starting", checkVerb},
+		{"label", "[--board B] [--state DIR]", "what is printed on the camera, and what claims it", labelVerb},
 		{"viewer", "add|list|remove [--state DIR] [NAME]", "who may watch", viewerVerb},
 		{"snapshot", "[--stream main] [-o FILE]", "one JPEG picture from the running agent", snapshotVerb},
 		{"status", "[--json]", "how the running agent is", statusVerb},

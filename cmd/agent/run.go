@@ -15,12 +15,14 @@ import (
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
+	"github.com/ocellus/ocellus/web"
 )
 
 // agent is the running camera: what the commands and the status need of it.
 type agent struct {
 	board      board.Board
 	gate       *access.Gate
+	owner      *access.Ownership // nil where the camera does not know who it is
 	source     *stream.Source
 	server     *rtsp.Server
 	places     []string // HOST:PORT/STREAM of each stream, as clients reach it
@@ -207,7 +209,33 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		return p, err
 	}
 	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
-	return p, nil
+	p.Web, err = a.openWeb(state, config.Web, log)
+	return p, err
+}
+
+// openWeb opens the LAN door and says where it is. A camera whose identity can't be read streams to those who may watch
+// already, and can't be claimed.
+func (a *agent) openWeb(state string, config web.Config, log *slog.Logger) (string, error) {
+	owner, fresh, err := openOwnership(a.board, state, log)
+	if err != nil {
+		log.Error("identity can't be read: no claim, and no commands from the network", "err", err)
+		return "", nil
+	}
+	a.owner = owner
+	if fresh {
+		log.Info("hardware identity made, agent label prints its label",
+			"fingerprint", owner.Hardware().Label().Fingerprint)
+	}
+	if config.Address == web.Off {
+		return "", nil
+	}
+	d := web.New(web.Options{Config: config, Gate: owner, Certificate: showing(owner), Do: a.answer, Log: log})
+	if err := d.Listen(); err != nil {
+		return "", err
+	}
+	where := address(d.Addr())
+	a.supervisor.Add(supervise.Part{Name: "web", Run: d.Run, Lasting: true})
+	return where, nil
 }
 
 // address spells where something listens, so that a program of this machine can connect to it; "" where it does not.

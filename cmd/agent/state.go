@@ -52,6 +52,7 @@ type ports struct {
 	PID    int    `json:"pid"`
 	RTSP   string `json:"rtsp,omitempty"`
 	RTSPS  string `json:"rtsps,omitempty"`
+	Web    string `json:"web,omitempty"`
 	Status string `json:"status,omitempty"`
 }
 

@@ -21,6 +21,8 @@ type statusDocument struct {
 	Goroutines    int            `json:"goroutines"`
 	Camera        cameraStatus   `json:"camera"`
 	Streams       []streamStatus `json:"streams"`
+	Owned         bool           `json:"owned"`  // the camera has an owner
+	Places        []string       `json:"places"` // HOST:PORT/STREAM of each stream, as clients reach it
 	RTSP          rtsp.Stats     `json:"rtsp"`
 	Parts         []partStatus   `json:"parts"`
 }
@@ -63,6 +65,8 @@ func (a *agent) status(now time.Time) statusDocument {
 		UptimeSeconds: now.Sub(a.began).Seconds(),
 		ResidentBytes: residentBytes(),
 		Goroutines:    runtime.NumGoroutine(),
+		Owned:         a.owner != nil && a.owner.Claimed(),
+		Places:        a.places,
 		RTSP:          a.server.Stats(),
 		Camera: cameraStatus{
 			Name: src.Camera.Name, Driver: src.Camera.Driver, Path: src.Camera.Path, Why: src.Why,

@@ -75,6 +75,8 @@ rtsp:
   address: 127.0.0.1:%[1]d
   tls_address: "off"
   udp_port: 0
+web:
+  address: "off"
 status:
   address: "off"
 streams:
