@@ -3,7 +3,6 @@ package access
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/claim"
+	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
@@ -23,6 +23,9 @@ var (
 	// ErrUnclaimed: the camera has no owner yet.
 	ErrUnclaimed = errors.New("the camera has no owner")
 )
+
+// TokenSize is the size of a one-time token in bytes.
+const TokenSize = 16
 
 // owned is the file of the owner, sealed. That it is there, whole, is what makes a camera owned: it is written in one
 // step, so that a power cut leaves an owner or none. Fields are only added.
@@ -61,7 +64,7 @@ type Ownership struct {
 // oneTime is a claim token that came with the credentials of the network.
 type oneTime struct {
 	token []byte
-	owner [sha256.Size]byte // SHA-256 of the owner's key
+	owner label.Fingerprint // of the owner's key
 }
 
 // OpenOwnership reads whose the camera is. persist is the area that survives resets, sealedOwner the place of the
@@ -124,11 +127,11 @@ func (o *Ownership) Challenge() claim.Challenge {
 }
 
 // Expect takes the one-time token that came with the network's credentials and may be used by the owner whose key has
-// this SHA-256. It replaces an earlier one, and is gone after one claim.
-func (o *Ownership) Expect(token []byte, owner [sha256.Size]byte) {
+// this fingerprint. It replaces an earlier one, and is gone after one claim.
+func (o *Ownership) Expect(token [TokenSize]byte, owner label.Fingerprint) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.token = &oneTime{token, owner}
+	o.token = &oneTime{token[:], owner}
 }
 
 // Claim makes the sender of a claim the owner and returns the receipt; the camera is his when it returns. The same
@@ -178,7 +181,7 @@ func (o *Ownership) proofKey(c *claim.Received) ([]byte, error) {
 	case claim.ByToken:
 		o.mu.RLock()
 		defer o.mu.RUnlock()
-		if o.token != nil && o.token.owner == sha256.Sum256(c.Owner) {
+		if o.token != nil && o.token.owner == label.FingerprintOf(c.Owner) {
 			return o.token.token, nil
 		}
 	}
