@@ -25,7 +25,24 @@ const (
 	Ready   Pattern = "ready"   // steady: all is well, nobody watches
 	Live    Pattern = "live"    // slow blink: somebody watches or records
 	Trouble Pattern = "trouble" // fast blink: something is wrong, see the status
+
+	// From box to owner (docs/provisioning.md shows them to the owner).
+	Listening   Pattern = "listening"   // one flash, a long pause: it waits for a network
+	Unread      Pattern = "unread"      // flicker: it sees a code and can't read it: closer, darker, hold still
+	Joining     Pattern = "joining"     // light that winks: it tries a network
+	Unclaimed   Pattern = "unclaimed"   // light that winks twice: it is in the network and has no owner
+	NoNetwork   Pattern = "no_network"  // two flashes: no such network
+	BadPassword Pattern = "password"    // three flashes: wrong password
+	NoAddress   Pattern = "no_address"  // four flashes: the network gave it no address
+	NoWay       Pattern = "unreachable" // five flashes: an address, and what it must reach does not answer
+	NotJoined   Pattern = "not_joined"  // six flashes: any other reason, see the status
 )
+
+// Patterns lists them all.
+func Patterns() []Pattern {
+	return []Pattern{Off, Ready, Live, Trouble, Listening, Unread, Joining, Unclaimed,
+		NoNetwork, BadPassword, NoAddress, NoWay, NotJoined}
+}
 
 // LED is the camera's indicator lamp.
 //

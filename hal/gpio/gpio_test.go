@@ -102,6 +102,9 @@ func TestBlink(t *testing.T) {
 			{hal.Ready, time.Minute, []bool{true}},
 			{hal.Live, 1600 * time.Millisecond, []bool{true, false, true, false}},
 			{hal.Trouble, 350 * time.Millisecond, []bool{true, false, true, false}},
+			{hal.Listening, 1750 * time.Millisecond, []bool{true, false, true}},
+			{hal.BadPassword, 2600 * time.Millisecond, []bool{true, false, true, false, true, false, true}},
+			{hal.Unclaimed, 1850 * time.Millisecond, []bool{true, false, true, false, true}},
 			{hal.Off, time.Minute, []bool{false}},
 		} {
 			if err := led.Show(c.show); err != nil {

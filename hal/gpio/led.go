@@ -12,11 +12,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long a blinking lamp shines, and is dark.
+// How long a lamp shines, and is dark.
 const (
 	slowBlink = 500 * time.Millisecond // hal.Live
 	fastBlink = 100 * time.Millisecond // hal.Trouble
+	flicker   = 50 * time.Millisecond
+	flash     = 200 * time.Millisecond // short enough to be counted
+	wink      = 100 * time.Millisecond
+	pause     = 1500 * time.Millisecond
 )
+
+// rhythm returns how long the lamp shines, is dark, shines ... before it begins again: nothing where it is still.
+func rhythm(p hal.Pattern) (r []time.Duration, known bool) {
+	switch p {
+	case hal.Off, hal.Ready:
+		return nil, true
+	case hal.Live:
+		return []time.Duration{slowBlink, slowBlink}, true
+	case hal.Trouble:
+		return []time.Duration{fastBlink, fastBlink}, true
+	case hal.Listening:
+		return flashes(1), true
+	case hal.Unread:
+		return []time.Duration{flicker, flicker}, true
+	case hal.Joining:
+		return []time.Duration{slowBlink, wink}, true
+	case hal.Unclaimed:
+		return []time.Duration{pause, wink, wink, wink}, true
+	case hal.NoNetwork:
+		return flashes(2), true
+	case hal.BadPassword:
+		return flashes(3), true
+	case hal.NoAddress:
+		return flashes(4), true
+	case hal.NoWay:
+		return flashes(5), true
+	case hal.NotJoined:
+		return flashes(6), true
+	}
+	return nil, false
+}
+
+// flashes is n flashes to be counted, and a pause.
+func flashes(n int) (r []time.Duration) {
+	for range n {
+		r = append(r, flash, flash)
+	}
+	r[len(r)-1] = pause
+	return r
+}
 
 // LED is a lamp on a line. It implements hal.LED.
 type LED struct {
@@ -60,21 +104,15 @@ func (l *LED) Show(p hal.Pattern) error {
 	if l.closed {
 		return fmt.Errorf("show LED %s: %w", l.name, hal.ErrClosed)
 	}
-	var every time.Duration
-	switch p {
-	case hal.Off, hal.Ready:
-	case hal.Live:
-		every = slowBlink
-	case hal.Trouble:
-		every = fastBlink
-	default:
+	r, known := rhythm(p)
+	if !known {
 		return fmt.Errorf("show %q on LED %s: %w", string(p), l.name, hal.ErrUnsupported)
 	}
 	l.still()
 	l.on = p != hal.Off
-	if every > 0 {
+	if len(r) > 0 {
 		this := l.shows
-		l.timer = time.AfterFunc(every, func() { l.blink(this, every) })
+		l.timer = time.AfterFunc(r[0], func() { l.blink(this, r, 1) })
 	}
 	if err := l.set(l.on); err != nil {
 		return fmt.Errorf("show LED %s: %w", l.name, err)
@@ -91,16 +129,17 @@ func (l *LED) still() {
 	}
 }
 
-// blink changes the lamp, unless there was a Show since. An error shows at the next Show.
-func (l *LED) blink(show int, every time.Duration) {
+// blink changes the lamp for the next beat of a rhythm, unless there was a Show since. An error shows at the next Show.
+func (l *LED) blink(show int, r []time.Duration, beat int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shows != show {
 		return
 	}
-	l.on = !l.on
+	beat %= len(r)
+	l.on = beat%2 == 0
 	_ = l.set(l.on)
-	l.timer.Reset(every)
+	l.timer = time.AfterFunc(r[beat], func() { l.blink(show, r, beat+1) })
 }
 
 // Close implements hal.LED: the lamp goes off.

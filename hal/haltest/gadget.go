@@ -131,7 +131,7 @@ func ledLaws() []law[hal.LED] {
 }
 
 func showTakesAll(_ context.Context, l hal.LED) error {
-	for _, p := range []hal.Pattern{hal.Ready, hal.Live, hal.Trouble, hal.Off, hal.Live} {
+	for _, p := range append(hal.Patterns(), hal.Off, hal.Live) {
 		err := within(promptly, "Show "+string(p), func() error { return l.Show(p) })
 		if err != nil {
 			return errors.Join(fmt.Errorf("Show %s: %w", p, err), l.Close())

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,12 +87,11 @@ func (l *LED) Show(p hal.Pattern) error {
 	if l.closed {
 		return fmt.Errorf("show LED sim: %w", hal.ErrClosed)
 	}
-	switch p {
-	case hal.Off, hal.Ready, hal.Live, hal.Trouble:
-		l.shown = p
-		return nil
+	if !slices.Contains(hal.Patterns(), p) {
+		return fmt.Errorf("show %q on LED sim: %w", string(p), hal.ErrUnsupported)
 	}
-	return fmt.Errorf("show %q on LED sim: %w", string(p), hal.ErrUnsupported)
+	l.shown = p
+	return nil
 }
 
 // Shown returns what the lamp shows.
