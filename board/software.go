@@ -12,13 +12,16 @@ import (
 
 var errFileNeedsSim = errors.New("a file plays on the simulated board alone: --board sim --file CLIP")
 
-// openSim makes the simulated camera: a test card, or a clip in its place.
+// openSim makes the simulated camera: a test card, or a clip in its place. One network is on the air around it.
 func openSim(o Options, log *slog.Logger) (hal.Devices, error) {
 	cam, err := sim.NewCamera(sim.Options{Clip: o.File})
 	if err != nil {
 		return hal.Devices{}, fmt.Errorf("simulated camera: %w", err)
 	}
-	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log)}, nil
+	radio := sim.NewRadio()
+	radio.Raise(sim.AccessPoint{Network: hal.Network{SSID: "HomeNet"}, Passphrase: "p@ssw0rd!"})
+	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log), Radio: radio, Monitor: radio.Monitor()},
+		nil
 }
 
 // softwareEncoders returns what this build encodes with where no hardware does.

@@ -2,10 +2,13 @@ package hal
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -64,6 +67,55 @@ type Credentials struct {
 	Hidden     bool // the access point does not say its name: ask for it
 }
 
+// Check says what is wrong with credentials that no network can have: an SSID of 0 or more than 32 bytes or with a NUL
+// (which the standard allows, and half the world's software cuts names at), a passphrase of another length or with
+// other characters than IEEE 802.11-2020 J.4.1 allows, or security that the passphrase does not suit.
+func (c Credentials) Check() error {
+	switch n := len(c.Passphrase); {
+	case len(c.SSID) < 1 || len(c.SSID) > 32:
+		return fmt.Errorf("SSID of %d bytes, want 1 to 32", len(c.SSID))
+	case strings.Contains(string(c.SSID), "\x00"):
+		return errors.New("SSID with a NUL")
+	case (n == 0) != (c.Security == SecurityOpen) && c.Security != SecurityAny:
+		return fmt.Errorf("passphrase of %d characters for security %q", n, c.Security)
+	case c.Security == SecurityOther:
+		return fmt.Errorf("security %q is never joined", c.Security)
+	case n == 0, c.Passphrase.Raw():
+		return nil
+	case n < 8 || n > 63:
+		return fmt.Errorf("passphrase of %d characters, want 8 to 63, or 64 hexadecimal digits", n)
+	case strings.ContainsFunc(string(c.Passphrase), func(r rune) bool { return r < ' ' || r > '~' }):
+		return errors.New("passphrase with other than printable ASCII characters")
+	}
+	return nil
+}
+
+// Raw reports whether p is a raw key. Only WPA2 takes one: WPA3 derives nothing from it.
+func (p Passphrase) Raw() bool {
+	_, err := hex.DecodeString(string(p))
+	return len(p) == 64 && err == nil
+}
+
+// Suit reports whether a radio that has these credentials joins a network of this security. It never joins an open one
+// if it has a passphrase: anybody can raise one under the same name.
+func (c Credentials) Suit(network Security) bool {
+	var all []Security
+	switch {
+	case c.Passphrase == "" && c.Security == SecurityAny:
+		return network == SecurityOpen
+	case c.Security == SecurityAny, c.Security == SecurityTransition:
+		all = []Security{SecurityWPA2, SecurityWPA3, SecurityTransition}
+	case c.Security == SecurityOpen:
+		all = []Security{SecurityOpen}
+	default:
+		all = []Security{c.Security, SecurityTransition}
+	}
+	if c.Passphrase.Raw() && (network == SecurityWPA3 || c.Security == SecurityWPA3) {
+		return false
+	}
+	return slices.Contains(all, network)
+}
+
 // Link is how a radio stands. The zero value is "not associated".
 type Link struct {
 	Network              // of the access point that it is associated with
@@ -73,9 +125,11 @@ type Link struct {
 
 // Radio is the board's Wi-Fi station.
 //
-// Law (haltest.Radio): nothing is sent before Country was called. Join leaves the network that was joined before; it
-// returns the link once there is an address and the gateway answers, or one of the errors above, at the latest when
-// ctx ends, and then the radio is associated with nothing. first, where not nil, is told the likely reason of a
+// Law (haltest.Radio): nothing is sent before Country was called: until then Scan and Join are ErrCountry. Join refuses
+// credentials that fail their Check and changes nothing; else it leaves the network that was joined before; it
+// returns the link once there is an address and the gateway answers (a network may name none: then Link.Gateway is
+// invalid), or one of the errors above, at the latest when ctx ends (with the likely reason and ctx.Err()), and then the
+// radio is associated with nothing. first, where not nil, is told the likely reason of a
 // failure as soon as there is one sign of it, before Join is sure; it is not told twice. Join does not remember: after
 // a power cut the radio is associated with nothing. A radio that lost its network goes on looking for it until Leave
 // or the next Join. Scan works while joined. Calls from several goroutines wait for one another; Close ends them with
@@ -91,8 +145,10 @@ type Radio interface {
 
 // Monitor hears every frame on a channel, whoever it is for. Not every radio can: see Devices.
 //
-// Law (haltest.Monitor): the station of the same radio is not associated while an Air is open. Start tunes to the
-// channel; Tune changes it.
+// Law (haltest.Monitor): the station of the same radio is not associated while an Air is open: Start is ErrBusy until
+// the radio has left its network, and so are Scan, Join and another Start until Air.Close. Start tunes to the channel;
+// Tune changes it, and after it Next returns nothing of the channel before. A channel that is none of Channels is
+// ErrUnsupported. Packets come in the order in which they were heard; too slow a reader loses some.
 type Monitor interface {
 	Channels(ctx context.Context) ([]int, error) // IEEE 802.11 channel numbers of 2.4 GHz that the domain allows
 	Start(ctx context.Context, channel int) (Air, error)

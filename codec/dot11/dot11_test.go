@@ -169,6 +169,15 @@ func TestChannel(t *testing.T) {
 	}
 }
 
+func TestFrequency(t *testing.T) {
+	t.Parallel()
+	for channel := range 16 {
+		if got := Frequency(channel); channel >= 1 && channel <= 14 && Channel(got) != channel || channel%15 == 0 && got != 0 {
+			t.Errorf("channel %d: got %d MHz", channel, got)
+		}
+	}
+}
+
 func FuzzParseData(f *testing.F) {
 	for _, s := range []string{hwsimToDS, athFromDS, bareAdHoc, fourAddress, htControl} {
 		packet := unhex(f, s)

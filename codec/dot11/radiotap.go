@@ -89,3 +89,14 @@ func Channel(frequency int) int {
 	}
 	return 0
 }
+
+// Frequency returns the frequency in MHz of a channel of 2.4 GHz; 0 if it has no such channel.
+func Frequency(channel int) int {
+	switch {
+	case channel == 14:
+		return 2484
+	case channel >= 1 && channel <= 13:
+		return 2407 + 5*channel
+	}
+	return 0
+}

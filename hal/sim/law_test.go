@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/haltest"
 )
@@ -57,4 +58,37 @@ func TestButtonLaw(t *testing.T) {
 		b = NewButton()
 		return b
 	}, o)
+}
+
+// around puts what a suite wants around a simulated radio.
+func around(r *Radio, channel int) func(n *haltest.Network) error {
+	before := hal.SSID("")
+	return func(n *haltest.Network) error {
+		r.Lower(before)
+		if n == nil {
+			return nil
+		}
+		before = n.SSID
+		r.Raise(AccessPoint{Network: hal.Network{SSID: n.SSID, Security: n.Security, Frequency: dot11.Frequency(channel)},
+			Hidden: n.Hidden, Passphrase: n.Passphrase, Fault: n.Fault})
+		return nil
+	}
+}
+
+func TestRadioLaw(t *testing.T) {
+	var raise func(n *haltest.Network) error
+	haltest.Radio(t, func(*testing.T) hal.Radio {
+		r := NewRadio()
+		raise = around(r, 6)
+		return r
+	}, haltest.RadioOptions{Raise: func(n *haltest.Network) error { return raise(n) }})
+}
+
+func TestMonitorLaw(t *testing.T) {
+	var raise func(n *haltest.Network) error
+	haltest.Monitor(t, func(*testing.T) haltest.Ears {
+		r := NewRadio()
+		raise = around(r, 6)
+		return haltest.Ears{Radio: r, Monitor: r.Monitor()}
+	}, haltest.MonitorOptions{Raise: func(n *haltest.Network) error { return raise(n) }, Channel: 6})
 }
