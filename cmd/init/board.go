@@ -47,9 +47,16 @@ func runBoard() {
 		tell("no update root key in this image: updates are refused")
 	}
 	tell("user space is up")
-	s := newServices(c.services)
-	down := make(chan int, 1)
-	go listenForReset(c.data, down)
+	down := make(chan int, 2) // for an order and the end of a trial
+	var tr *trial
+	if bootWord("ocellus.boot") == "trial" {
+		tr = newTrial(trialLimit, func(why string) {
+			tell("trial: %s", why)
+			down <- unix.LINUX_REBOOT_CMD_RESTART
+		})
+	}
+	s := newServices(c.services, tr)
+	go listenForReset(c.data, tr, down)
 	go s.run()
 	try("links", followLinks(s))
 	select {
@@ -123,8 +130,9 @@ func raise(name string) error {
 	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, request)
 }
 
-// listenForReset serves /run/init: who may write there (the agent) asks for "reboot" or "poweroff" by a line.
-func listenForReset(d dataDisk, down chan<- int) {
+// listenForReset serves /run/init: who may write there (the agent) asks for "reboot" or "poweroff" by a line, or says
+// that the slot on trial is "confirmed".
+func listenForReset(d dataDisk, tr *trial, down chan<- int) {
 	const name = "/run/init"
 	if err := unix.Mkfifo(name, 0o200); err != nil {
 		tell("%s: %v", name, err)
@@ -138,6 +146,8 @@ func listenForReset(d dataDisk, down chan<- int) {
 	}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		switch lines.Text() {
+		case "confirmed":
+			tr.confirmed()
 		case "reboot":
 			down <- unix.LINUX_REBOOT_CMD_RESTART
 			return

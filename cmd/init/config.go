@@ -23,7 +23,8 @@ import (
 //	                                      path; console=1 gives it the console's input, once=1 runs it once;
 //	                                      caps=net_admin,net_raw leaves these capabilities to a user who is not root;
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
-//	                                      connected
+//	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
+//	                                      board is reset, which costs the slot a try
 type config struct {
 	modules  []module
 	nodes    []nodeRule
@@ -59,6 +60,7 @@ type service struct {
 	caps          []uintptr // linux/capability.h
 	link          string    // network interface; empty: it runs whatever the network does
 	console, once bool
+	trial         int // 0: it may end as often as it likes
 	argv          []string
 }
 
@@ -187,6 +189,8 @@ func (s *service) option(name, value string) error {
 		s.console = numbers[0] == 1
 	case "once":
 		s.once = numbers[0] == 1
+	case "trial":
+		s.trial = numbers[0]
 	default:
 		return fmt.Errorf("unknown option")
 	}

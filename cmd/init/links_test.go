@@ -38,7 +38,7 @@ func TestLinksOfThisKernel(t *testing.T) {
 // TestServiceFollowsItsLink: the program of a service runs while its interface is connected.
 func TestServiceFollowsItsLink(t *testing.T) {
 	t.Parallel()
-	s := newServices([]service{{name: "dhcp", link: "wlan0", argv: []string{"/bin/sleep", "1000"}}})
+	s := newServices([]service{{name: "dhcp", link: "wlan0", argv: []string{"/bin/sleep", "1000"}}}, nil)
 	r := s.list[0]
 	s.start(r)
 	if r.pid != 0 {

@@ -21,6 +21,8 @@ const (
 
 // services keeps programs running and reaps every process that ends on the board.
 type services struct {
+	trial *trial // nil where the slot is not on trial
+
 	mu       sync.Mutex // guards the rest
 	list     []*running
 	stopping bool
@@ -34,8 +36,8 @@ type running struct {
 	linked  bool // its network interface is connected
 }
 
-func newServices(list []service) *services {
-	s := &services{}
+func newServices(list []service, t *trial) *services {
+	s := &services{trial: t}
 	for _, one := range list {
 		s.list = append(s.list, &running{service: one, delay: restartDelay})
 	}
@@ -97,6 +99,7 @@ func (s *services) ended(pid int, status syscall.WaitStatus) {
 		}
 		if !r.once && !s.stopping {
 			s.again(r)
+			s.trial.ended(r.name, r.trial)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,10 +64,11 @@ func (o Options) withDefaults() Options {
 
 // Supervisor runs parts. New is the only door.
 type Supervisor struct {
-	log   *slog.Logger
-	opt   Options
-	parts []*running
-	pets  []func() error
+	log    *slog.Logger
+	opt    Options
+	parts  []*running
+	pets   []func() error
+	petted atomic.Int64 // when all of pets were called last without a fault, Unix nanoseconds
 }
 
 // New makes a supervisor without parts.

@@ -170,9 +170,15 @@ func TestWatchdog(t *testing.T) {
 		if got := dog.pets.Load(); got < 30 || got > 32 {
 			t.Errorf("got %d pets in a minute, want one every third of 6 s", got)
 		}
+		if !s.Petted() {
+			t.Error("not petted, as it says")
+		}
 		stuck.Store(true)
 		before := dog.pets.Load()
 		time.Sleep(time.Minute)
+		if s.Petted() {
+			t.Error("petted, as it says, while a part is stuck")
+		}
 		if got := dog.pets.Load() - before; got != 0 {
 			t.Errorf("got %d pets while a part is stuck, want 0", got)
 		}

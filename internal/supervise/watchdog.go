@@ -48,11 +48,7 @@ func (s *Supervisor) pet(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if s.alive() {
-			for _, pet := range s.pets {
-				if err := pet(); err != nil {
-					s.log.Error("watchdog not petted", "err", err)
-				}
-			}
+			s.petAll()
 		}
 		select {
 		case <-ctx.Done():
@@ -60,6 +56,25 @@ func (s *Supervisor) pet(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+func (s *Supervisor) petAll() {
+	fine := true
+	for _, pet := range s.pets {
+		if err := pet(); err != nil {
+			s.log.Error("watchdog not petted", "err", err)
+			fine = false
+		}
+	}
+	if fine {
+		s.petted.Store(time.Now().UnixNano())
+	}
+}
+
+// Petted reports whether there is a watchdog, and it was petted when it was last due.
+func (s *Supervisor) Petted() bool {
+	last := time.Unix(0, s.petted.Load())
+	return len(s.pets) > 0 && time.Since(last) < 2*s.opt.PetEvery
 }
 
 func (s *Supervisor) alive() bool {
