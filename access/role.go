@@ -25,6 +25,7 @@ const (
 	Inspect   Action = "inspect"   // status, figures, what the board has
 	Configure Action = "configure" // change how the camera works
 	Admit     Action = "admit"     // add and remove viewers
+	Update    Action = "update"    // put another release on the camera
 )
 
 // May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.

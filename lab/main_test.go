@@ -39,6 +39,7 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	programs = dir
 	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "./cmd/agent", "./cmd/camctl",
+		"./cmd/mkimage",
 		"./lab/peer")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {

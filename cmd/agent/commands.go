@@ -33,6 +33,11 @@ func (a *agent) commands() []command {
 		{"viewer.add", access.Admit, 5 * time.Second, with(a.viewerAdd)},
 		{"viewer.list", access.Admit, 2 * time.Second, with(a.viewerList)},
 		{"viewer.remove", access.Admit, 5 * time.Second, with(a.viewerRemove)},
+		{"ota.status", access.Inspect, 2 * time.Second, with(a.otaStatus)},
+		{"ota.check", access.Inspect, 2 * time.Minute, with(a.otaCheck)},
+		{"ota.install", access.Update, 2 * time.Hour, with(a.otaInstall)},
+		{"ota.rollback", access.Update, time.Minute, with(a.otaRollback)},
+		{"ota.cancel", access.Update, time.Minute, with(a.otaCancel)},
 	}
 }
 

@@ -32,6 +32,7 @@ type Config struct {
 	RTSP    rtsp.Config   `yaml:"rtsp"`
 	Web     web.Config    `yaml:"web"`
 	Status  statusConfig  `yaml:"status"`
+	Update  updateConfig  `yaml:"update"`
 }
 
 // statusConfig is the door of /healthz and /metrics.
@@ -63,6 +64,7 @@ func defaultConfig(b board.Board) Config {
 		RTSP:    rtsp.DefaultConfig(),
 		Web:     web.DefaultConfig(),
 		Status:  statusConfig{Address: statusListens},
+		Update:  defaultUpdate(),
 	}
 	set := func(o *stream.Output, s board.Stream) {
 		o.Width, o.Height, o.FPS, o.Bitrate = s.Width, s.Height, s.FPS, stream.Bitrate(s.BitrateBPS)
@@ -82,6 +84,7 @@ func (c *Config) sections(defaults Config) []section {
 		{"rtsp", c.RTSP.Validate, func() { c.RTSP = defaults.RTSP }},
 		{"web", c.Web.Validate, func() { c.Web = defaults.Web }},
 		{"status", c.Status.Validate, func() { c.Status = defaults.Status }},
+		{"update", c.Update.Validate, func() { c.Update = defaults.Update }},
 	}
 }
 

@@ -45,6 +45,7 @@ func verbs() []verb {
 		{"viewer", "add|list|remove [--state DIR] [NAME]", "who may watch", viewerVerb},
 		{"snapshot", "[--stream main] [-o FILE]", "one JPEG picture from the running agent", snapshotVerb},
 		{"status", "[--json]", "how the running agent is", statusVerb},
+		{"ota", "check|install|status|rollback|cancel [--state DIR] [FILE|URL|-]", "signed updates", otaVerb},
 		{"version", "[--json]", "release, and what this build has", versionVerb},
 	}
 }

@@ -28,6 +28,9 @@ type agent struct {
 	places     []string // HOST:PORT/STREAM of each stream, as clients reach it
 	began      time.Time
 	supervisor *supervise.Supervisor
+	lasting    lasting
+	updates    *updates
+	again      func() // ends the agent so that it starts anew
 }
 
 // runOptions are the flags of agent run.
@@ -45,7 +48,11 @@ func runVerb(ctx context.Context, w world, args []string) error {
 	if _, err := parse(set, args, 0); err != nil {
 		return err
 	}
-	return run(ctx, w, o)
+	for {
+		if err := run(ctx, w, o); !errors.Is(err, errRestart) {
+			return err
+		}
+	}
 }
 
 // run is the whole life of an agent. It returns when ctx has ended, or with what ended it before.
@@ -81,6 +88,9 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	a.supervisor = supervise.New(log, supervise.Options{})
+	ctx, restart := context.WithCancelCause(ctx)
+	defer restart(nil)
+	a.again = func() { restart(errRestart) }
 	defer removePorts(o.state)
 	listening, err := a.build(o.state, config, devices, log)
 	if err != nil {
@@ -126,7 +136,10 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 		return err // the watchdog stays armed: if nobody starts the agent again, the board restarts
 	}
 	log.Info("agent stopped")
-	return disarm()
+	if err := errors.Join(disarm(), a.updates.close()); err != nil || !errors.Is(context.Cause(ctx), errRestart) {
+		return err
+	}
+	return errRestart
 }
 
 // announce shows a person where to look, and a program where the ports are. A state directory that takes no writes (a
@@ -204,6 +217,10 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		p.Status = address(s.in.Addr())
 		a.supervisor.Add(supervise.Part{Name: "status", Run: s.Run, Lasting: true})
 	}
+	if a.lasting, err = openLasting(a.board, state, log); err != nil {
+		log.Error("what outlives a reset can't be read", "err", err)
+	}
+	a.openUpdates(state, config.Update, p.RTSP, log)
 	d, err := openDoor(state, a.commands(), log)
 	if err != nil {
 		return p, err

@@ -26,6 +26,8 @@ import (
 //	< {"code":"ok","result":{"name":"anna","password":"..."}}
 //	< {"code":"exists","text":"add viewer anna: viewer exists already"}
 //
+// Behind the question may come what the command works on: a bundle with an update.
+//
 // Who connects is asked of the kernel (SO_PEERCRED, unix(7)): root and the agent's own user are the camera's owner,
 // everybody else is refused.
 const (
@@ -127,21 +129,22 @@ func (d *door) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-func (d *door) answer(ctx context.Context, who access.Identity, conn io.Reader) (any, error) {
-	req, err := readRequest(conn)
+func (d *door) answer(ctx context.Context, who access.Identity, conn net.Conn) (any, error) {
+	in := bufio.NewReaderSize(conn, maxRequest+1)
+	req, err := readRequest(in)
 	if err != nil {
 		return nil, err
 	}
-	result, err := do(ctx, d.table, who, req.Command, req.Args)
+	result, err := do(withBody(ctx, body{conn, in}), d.table, who, req.Command, req.Args)
 	d.log.Info("local command", "command", clip(req.Command), "who", who.Name, "code", codeOf(err))
 	return result, err
 }
 
-// readRequest reads one line (or all, up to the end) of at most maxRequest bytes.
-func readRequest(from io.Reader) (request, error) {
+// readRequest reads one line (or all, up to the end) of at most maxRequest bytes. What follows stays in from.
+func readRequest(from *bufio.Reader) (request, error) {
 	var req request
-	line, err := bufio.NewReader(io.LimitReader(from, maxRequest+1)).ReadBytes('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	line, err := from.ReadSlice('\n')
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return req, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 	if len(line) > maxRequest {
@@ -191,10 +194,18 @@ func (d *door) peer(conn *net.UnixConn) (access.Identity, error) {
 // errNotRunning: there is no agent behind the socket.
 var errNotRunning = errors.New("no agent is running")
 
+// errGone: the agent ended, and with it the question.
+var errGone = errors.New("the agent ended before it answered")
+
 // call asks the running agent and decodes its answer into result.
 func call(ctx context.Context, state, name string, args, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	return converse(ctx, state, name, args, nil, result)
+}
+
+// converse is call without a limit, and with something behind the question; behind may be nil.
+func converse(ctx context.Context, state, name string, args any, behind io.Reader, result any) error {
 	short, done := shorten(state)
 	defer done()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, socketName))
@@ -221,6 +232,9 @@ func call(ctx context.Context, state, name string, args, result any) error {
 	if _, err := conn.Write(append(question, '\n')); err != nil {
 		return err
 	}
+	if behind != nil {
+		defer send(conn.(*net.UnixConn), behind)()
+	}
 	answer, err := io.ReadAll(io.LimitReader(conn, maxResponse))
 	if err != nil {
 		return err
@@ -228,8 +242,26 @@ func call(ctx context.Context, state, name string, args, result any) error {
 	return decodeResponse(answer, result)
 }
 
+// send sends what stands behind a question while its answer is waited for. An agent that refuses reads no more; it says
+// why in its answer. The returned function waits for the end of it.
+func send(conn *net.UnixConn, behind io.Reader) (wait func()) {
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		if _, err := io.Copy(conn, behind); err == nil {
+			_ = conn.CloseWrite()
+		}
+	})
+	return func() {
+		_ = conn.Close()
+		sending.Wait()
+	}
+}
+
 func decodeResponse(raw []byte, result any) error {
 	var r response
+	if len(raw) == 0 {
+		return errGone
+	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("the agent's answer: %w", err)
 	}

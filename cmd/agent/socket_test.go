@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -162,7 +163,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	owner := access.Identity{Name: "o", Role: access.Owner}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		req, err := readRequest(bytes.NewReader(raw))
+		req, err := readRequest(bufio.NewReaderSize(bytes.NewReader(raw), maxRequest+1))
 		var result any
 		if err == nil && req.Command != "slow" {
 			result, err = do(t.Context(), table(), owner, req.Command, req.Args)

@@ -4,6 +4,7 @@
 //
 //	mkimage disk -board qemu-virt-arm64 -kernel DIR -agent FILE ... -out DIR    disk.img, slot.img, image.txt
 //	mkimage squashfs DIR FILE                                                   a file system out of a folder
+//	mkimage sim -version 1.4.0 -out FILE                                        a slot of the simulated board
 //
 // It proves of each slot that every block of its file system, and its kernel and initrd, compress again to the bytes
 // that are in it (ADR 0007), and ends with an error that names those that don't.
@@ -30,8 +31,10 @@ func run(args []string) error {
 		return disk(args[1:])
 	case len(args) == 3 && args[0] == "squashfs":
 		return folder(args[1], args[2])
+	case len(args) > 1 && args[0] == "sim":
+		return simulated(args[1:])
 	}
-	return fmt.Errorf("usage: mkimage disk FLAG... | mkimage squashfs DIR FILE; boards: %v", boardNames())
+	return fmt.Errorf("usage: mkimage disk FLAG... | mkimage squashfs DIR FILE | mkimage sim FLAG...; boards: %v", boardNames())
 }
 
 // source is what goes into a disk.

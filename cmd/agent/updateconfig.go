@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ocellus/ocellus/ota/httprepo"
+)
+
+// updateConfig is the section update of the configuration.
+type updateConfig struct {
+	Repository string        `yaml:"repository"` // URL; empty: nowhere is looked
+	Automatic  bool          `yaml:"automatic"`  // install what is found, else offer it
+	Every      time.Duration `yaml:"every"`      // between looks, give or take a quarter
+	Window     window        `yaml:"window"`     // when the camera may restart although somebody watches
+	Trial      time.Duration `yaml:"trial"`      // how long a new release may take to prove itself
+}
+
+func defaultUpdate() updateConfig { return updateConfig{Every: 6 * time.Hour, Trial: 5 * time.Minute} }
+
+// Bounds of what a person may set. The longest trial ends before init loses patience with it (cmd/init, trialLimit).
+const (
+	minEvery, maxEvery = time.Minute, 7 * 24 * time.Hour
+	minTrial, maxTrial = 30 * time.Second, 10 * time.Minute
+)
+
+// Validate reports all faults at once.
+func (c updateConfig) Validate() error {
+	var faults []error
+	if c.Repository != "" {
+		if _, err := httprepo.New(c.Repository, nil, httprepo.Limits{}); err != nil {
+			faults = append(faults, fmt.Errorf("repository: %w", err))
+		}
+	}
+	if c.Every < minEvery || c.Every > maxEvery {
+		faults = append(faults, fmt.Errorf("every: %v: want %v to %v", c.Every, minEvery, maxEvery))
+	}
+	if c.Trial < minTrial || c.Trial > maxTrial {
+		faults = append(faults, fmt.Errorf("trial: %v: want %v to %v", c.Trial, minTrial, maxTrial))
+	}
+	return errors.Join(faults...)
+}
+
+// window is a time of the day, in the system's own time: 02:00-04:30. The zero value is none.
+type window struct{ from, to time.Duration }
+
+// UnmarshalText reads a window; the empty text is none.
+func (w *window) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*w = window{}
+		return nil
+	}
+	from, to, ok := strings.Cut(string(text), "-")
+	begin, err1 := time.Parse("15:04", from)
+	end, err2 := time.Parse("15:04", to)
+	if !ok || err1 != nil || err2 != nil || begin.Equal(end) {
+		return fmt.Errorf("%.40q: want two times such as 02:00-04:30", text)
+	}
+	midnight := begin.Truncate(24 * time.Hour)
+	*w = window{begin.Sub(midnight), end.Sub(midnight)}
+	return nil
+}
+
+// holds reports whether a time of the day is inside. A window may lie around midnight.
+func (w window) holds(now time.Time) bool {
+	at := time.Duration(now.Hour())*time.Hour + time.Duration(now.Minute())*time.Minute
+	if w.from <= w.to {
+		return at >= w.from && at < w.to
+	}
+	return at >= w.from || at < w.to
+}

@@ -1,0 +1,107 @@
+package lab
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+)
+
+// publisher makes releases with camctl, with keys of its own, and serves them.
+type publisher struct {
+	t   *testing.T
+	dir string
+	url string
+
+	mu  sync.Mutex                                    // guards bad
+	bad func(http.ResponseWriter, *http.Request) bool // answers a request in place of the repository; nil: none
+}
+
+const publishLimit = 2 * time.Minute
+
+func newPublisher(t *testing.T) *publisher {
+	t.Helper()
+	p := &publisher{t: t, dir: t.TempDir()}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.path("identity"), []byte(id.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.camctl("init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient", id.Recipient().String())
+	files := http.FileServer(http.Dir(p.path("repo")))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		bad := p.bad
+		p.mu.Unlock()
+		if bad == nil || !bad(w, r) {
+			files.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	p.url = server.URL
+	return p
+}
+
+func (p *publisher) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *publisher) root() string { return p.path("repo/1.root.json") }
+
+// spoil lets somebody answer requests in place of the repository.
+func (p *publisher) spoil(bad func(http.ResponseWriter, *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bad = bad
+}
+
+// camctl runs camctl ota, which has to go well.
+func (p *publisher) camctl(args ...string) string {
+	p.t.Helper()
+	r := tool(p.t, publishLimit, program("camctl"), append([]string{"ota"}, args...)...)
+	if r.code != 0 {
+		p.t.Fatalf("camctl ota %q: exit code %d: %s%s", args, r.code, r.out, r.errs)
+	}
+	return r.out
+}
+
+// signs runs a verb that needs keys.
+func (p *publisher) signs(verb string, args ...string) string {
+	p.t.Helper()
+	return p.camctl(append([]string{verb, "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity",
+		p.path("identity")}, args...)...)
+}
+
+// publish publishes a slot's image, and returns the name of its target. more goes to camctl ota build.
+func (p *publisher) publish(board, slot, version string, more ...string) string {
+	p.t.Helper()
+	p.camctl(append([]string{"build", "--board", board, "--slot", slot, "--version", version, "-o",
+		p.path("new.bundle")}, more...)...)
+	p.signs("publish", p.path("new.bundle"))
+	return board + "/ocellus-" + version + ".img"
+}
+
+// bundle puts a release into one file.
+func (p *publisher) bundle(target string) string {
+	p.t.Helper()
+	out := p.path(strings.ReplaceAll(target, "/", "-") + ".bundle")
+	p.camctl("bundle", "--repo", p.path("repo"), "-o", out, target)
+	return out
+}
+
+// simSlot makes a slot of the simulated board.
+func (p *publisher) simSlot(out, version string, more ...string) string {
+	p.t.Helper()
+	r := tool(p.t, time.Minute, program("mkimage"), append([]string{"sim", "-version", version, "-root", p.root(), "-out",
+		out}, more...)...)
+	if r.code != 0 {
+		p.t.Fatal(r.errs)
+	}
+	return out
+}
