@@ -1,7 +1,12 @@
-// Package access decides who may do what: one gate for every door (RTSP, the local socket, and the doors to come).
+// Package access decides who may do what: one gate for every door (RTSP, the LAN door, the local socket, and the doors to
+// come).
+//
+// Everything hangs on the owner. He holds a key; whom he admits holds a key that he signed a grant for (Ownership), or,
+// for players that know nothing else, a viewer's name and password (Gate). All of it lies in one sealed file, so that a
+// new owner or a reset ends it at once; without an owner nobody gets in.
 //
 // A viewer is a name, a role and the two HA1 digests of a random password (RFC 7616 3.4.2, for MD5 and SHA-256) under
-// a realm that is random for each device. Passwords are made here, shown once and never kept. There is no default
+// a realm that is random for each owner. Passwords are made here, shown once and never kept. There is no default
 // password and no anonymous access. An identifier is never a credential.
 //
 // Who guesses is slowed, by address and by name, but a right credential always passes at once: nobody can lock a
@@ -18,10 +23,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ocellus/ocellus/internal/secret"
@@ -41,17 +44,6 @@ var (
 // MaxViewers bounds the file and the time that a look-up takes.
 const MaxViewers = 256
 
-const (
-	fileName    = "viewers.json"
-	fileVersion = 1
-)
-
-// persisted is viewers.json. Fields are only ever added.
-type persisted struct {
-	Realm   string            `json:"realm"`
-	Viewers map[string]viewer `json:"viewers"`
-}
-
 // viewer is one entry of the file. The digests open the door as the password does, under this realm.
 type viewer struct {
 	Role      Role      `json:"role"`
@@ -67,76 +59,49 @@ type Viewer struct {
 	Created time.Time `json:"created"`
 }
 
-// Gate is the one gate. Open is the only door; its methods may be called at once from many goroutines.
+// Gate is what the owner's file says to doors that know only names and passwords. NewGate is the only door; its methods
+// may be called at once from many goroutines.
 type Gate struct {
-	file  *statefile.File[persisted]
-	log   *slog.Logger
-	fresh bool
-	decoy viewer // stands in for an unknown name, so that it costs the same as a known one
-
-	change sync.Mutex   // one change at a time, over its file write too
-	mu     sync.RWMutex // guards state
-	state  persisted    // never changed in place: replaced
-
+	owner   *Ownership // nil: the camera does not know who it is, and nobody gets in
+	log     *slog.Logger
+	realm   string // while there are no viewers
+	decoy   viewer // stands in for an unknown name, so that it costs the same as a known one
 	guesses *throttle
 }
 
-// Open reads viewers.json in dir. Where there is none, or a damaged one (which is set aside: nobody gets in by a file
-// that can't be read), it begins with a new realm and no viewers, and Fresh says so.
-func Open(dir string, log *slog.Logger) (*Gate, error) {
-	path := filepath.Join(dir, fileName)
-	g := &Gate{
-		file:    statefile.New[persisted](path, fileVersion),
-		log:     log.With("part", "access"),
-		guesses: newThrottle(),
-	}
-	state, version, err := g.file.Load()
-	if err == nil && state.Realm == "" {
-		err = fmt.Errorf("load %s: %w: no realm", path, statefile.ErrCorrupt)
-	}
-	switch {
-	case err == nil:
-		if version > fileVersion {
-			g.log.Warn("viewers were written by a newer release, kept as they are", "version", version)
-		}
-		g.state = state
-	case errors.Is(err, statefile.ErrCorrupt):
-		aside, asideErr := statefile.SetAside(path)
-		if asideErr != nil {
-			return nil, errors.Join(err, asideErr)
-		}
-		g.log.Error("viewers file is damaged, beginning a new one", "err", err, "set_aside", aside)
-		g.begin()
-	case errors.Is(err, fs.ErrNotExist):
-		g.begin()
-	default:
-		return nil, err
-	}
-	g.decoy = digests("", g.state.Realm, secret.Secret(rand.Text()))
-	return g, nil
+// NewGate makes the gate. owner is nil where the camera does not know who it is.
+func NewGate(owner *Ownership, log *slog.Logger) *Gate {
+	g := &Gate{owner: owner, log: log.With("part", "access"), realm: newRealm(), guesses: newThrottle()}
+	g.decoy = digests("", g.realm, secret.Secret(rand.Text()))
+	return g
 }
 
-func (g *Gate) begin() {
-	g.fresh = true
-	g.state = persisted{Realm: strings.ToLower(rand.Text()[:16])}
+func newRealm() string { return strings.ToLower(rand.Text()[:16]) }
+
+// Realm is the protection space that the digests were made for: random, and fixed while there is one owner and at least
+// one viewer was admitted.
+func (g *Gate) Realm() string {
+	realm, _ := g.admitted()
+	return realm
 }
 
-// Fresh reports whether this device had no viewers file: its first start, or the first after a reset.
-func (g *Gate) Fresh() bool { return g.fresh }
-
-// Realm is the protection space that the digests were made for: random, and fixed for this device.
-func (g *Gate) Realm() string { return g.snapshot().Realm }
-
-func (g *Gate) snapshot() persisted {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.state
+// admitted returns what holds now.
+func (g *Gate) admitted() (realm string, viewers map[string]viewer) {
+	if g.owner == nil {
+		return g.realm, nil
+	}
+	s := g.owner.snapshot()
+	if s == nil || s.Realm == "" {
+		return g.realm, nil
+	}
+	return s.Realm, s.Viewers
 }
 
 // Viewers lists the viewers by name.
 func (g *Gate) Viewers() []Viewer {
-	var list []Viewer
-	for name, v := range g.snapshot().Viewers {
+	list := []Viewer{}
+	_, viewers := g.admitted()
+	for name, v := range viewers {
 		list = append(list, Viewer{Name: name, Role: v.Role, Created: v.Created})
 	}
 	slices.SortFunc(list, func(a, b Viewer) int { return strings.Compare(a.Name, b.Name) })
@@ -144,7 +109,8 @@ func (g *Gate) Viewers() []Viewer {
 }
 
 // AddViewer admits a new viewer and returns the password, which is nowhere kept: whoever loses it removes the viewer
-// and adds it again. The viewer is on the disk when AddViewer returns.
+// and adds it again. The viewer is on the disk when AddViewer returns. ErrUnclaimed where there is nobody who could admit
+// somebody.
 func (g *Gate) AddViewer(name string, role Role) (secret.Secret, error) {
 	if err := ValidName(name); err != nil {
 		return "", err
@@ -187,31 +153,24 @@ func (g *Gate) RemoveViewer(name string) error {
 	return err
 }
 
-// update changes a copy, writes it, and only then lets it count.
+// update changes the owner's file.
 func (g *Gate) update(edit func(viewers map[string]viewer, realm string) error) error {
-	g.change.Lock()
-	defer g.change.Unlock()
-	old := g.snapshot()
-	next := persisted{Realm: old.Realm, Viewers: make(map[string]viewer, len(old.Viewers)+1)}
-	for name, v := range old.Viewers {
-		next.Viewers[name] = v
+	if g.owner == nil {
+		return ErrUnclaimed
 	}
-	if err := edit(next.Viewers, next.Realm); err != nil {
-		return err
-	}
-	if err := g.file.Store(next); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.state = next
-	return nil
+	return g.owner.update(func(s *owned) error {
+		if s.Realm == "" {
+			s.Realm = g.realm
+		}
+		return edit(s.Viewers, s.Realm)
+	})
 }
 
 // Still reports whether an identity that AuthenticateDigest once returned would be let in now: its viewer was not
-// removed, nor removed and added again. A door asks from time to time on behalf of a session that lasts.
+// removed, nor removed and added again, and the owner is the same. A door asks from time to time on behalf of a session that lasts.
 func (g *Gate) Still(id Identity) bool {
-	v, ok := g.snapshot().Viewers[id.Name]
+	_, viewers := g.admitted()
+	v, ok := viewers[id.Name]
 	return ok && v.HA1SHA256 == id.credential && v.Role == id.Role
 }
 
@@ -237,23 +196,20 @@ func ValidName(name string) error {
 	return nil
 }
 
-// Check says how many viewers the file in dir holds and all that is wrong with it, and changes nothing. No file is no
-// fault: the first start makes one. What a newer release wrote has its own names and roles.
-func Check(dir string) (viewers int, err error) {
-	path := filepath.Join(dir, fileName)
-	state, version, err := statefile.New[persisted](path, fileVersion).Load()
+// Check says how many viewers the owner's file in a place holds and all that is wrong with it, and changes nothing. No
+// file is no fault: there is no owner then. What a newer release wrote has its own names and roles.
+func Check(sealedOwner statefile.Place) (viewers int, err error) {
+	state, version, err := statefile.At[owned](sealedOwner, ownedVersion).Load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case state.Realm == "":
-		return 0, fmt.Errorf("load %s: %w: no realm", path, statefile.ErrCorrupt)
 	}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(state.Viewers)) {
-		if err := state.Viewers[name].check(name); err != nil && version <= fileVersion {
-			faults = append(faults, fmt.Errorf("load %s: %w: %w", path, statefile.ErrCorrupt, err))
+		if err := state.Viewers[name].check(name); err != nil && version <= ownedVersion {
+			faults = append(faults, fmt.Errorf("load %s: %w: %w", sealedOwner, statefile.ErrCorrupt, err))
 		}
 	}
 	return len(state.Viewers), errors.Join(faults...)
@@ -274,11 +230,4 @@ func (v viewer) check(name string) error {
 		return fmt.Errorf("viewer %s: role %q is not one of %s", name, v.Role, roleNames())
 	}
 	return nil
-}
-
-// Knows reports whether a password is the viewer's, without counting as a guess: for the agent itself, which kept one.
-func (g *Gate) Knows(name string, password secret.Secret) bool {
-	state := g.snapshot()
-	v, ok := state.Viewers[name]
-	return ok && digests(name, state.Realm, password).HA1SHA256 == v.HA1SHA256
 }

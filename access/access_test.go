@@ -6,23 +6,25 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-func open(t *testing.T, dir string) *Gate {
+// gate starts a camera that has an owner.
+func gate(t *testing.T, c *camera) *Gate {
 	t.Helper()
-	g, err := Open(dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	o := c.start(t)
+	if !o.Claimed() {
+		if _, err := o.Claim(newPhone(o).bySecret(o.Challenge())); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return g
+	return NewGate(o, slog.New(slog.DiscardHandler))
 }
 
 // answer is the client's side, written from RFC 2069 2.1.2.
@@ -39,7 +41,7 @@ func answer(g *Gate, name string, password secret.Secret, alg DigestAlgorithm) D
 
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
-	g := open(t, t.TempDir())
+	g := gate(t, &camera{})
 	password, err := g.AddViewer("anna", Watcher)
 	if err != nil {
 		t.Fatal(err)
@@ -76,11 +78,8 @@ func TestAuthenticate(t *testing.T) {
 
 func TestViewersLast(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	g := open(t, dir)
-	if !g.Fresh() {
-		t.Error("first start: got not fresh")
-	}
+	var c camera
+	g := gate(t, &c)
 	password, err := g.AddViewer("viewer", Watcher)
 	if err != nil {
 		t.Fatal(err)
@@ -89,23 +88,19 @@ func TestViewersLast(t *testing.T) {
 		t.Errorf("twice: got %v, want %v", err, ErrExists)
 	}
 	realm := g.Realm()
-	if n, err := Check(dir); n != 1 || err != nil {
+	if n, err := Check(&c.owner); n != 1 || err != nil {
 		t.Errorf("check: got %d viewers, %v; want 1", n, err)
 	}
-	g = open(t, dir)
-	if !g.Knows("viewer", password) || g.Knows("viewer", "x") || g.Knows("bob", password) {
-		t.Error("knows: want the one password of the one viewer")
-	}
-	if g.Fresh() || g.Realm() != realm {
-		t.Errorf("second start: got fresh %v, realm %q; want realm %q", g.Fresh(), g.Realm(), realm)
+	g = gate(t, &c)
+	if g.Realm() != realm {
+		t.Errorf("second start: got realm %q, want %q", g.Realm(), realm)
 	}
 	id, err := g.AuthenticateDigest(answer(g, "viewer", password, SHA256), netip.Addr{})
 	if err != nil || !g.Still(id) {
 		t.Errorf("second start: got %v, still %v; want let in", err, g.Still(id))
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, fileName))
-	if err != nil || bytes.Contains(raw, []byte(password.Reveal())) {
-		t.Errorf("got %v, or the password in the file:\n%s", err, raw)
+	if bytes.Contains(c.owner.content, []byte(password.Reveal())) {
+		t.Errorf("the password is in the file:\n%s", c.owner.content)
 	}
 	if err := g.RemoveViewer("viewer"); err != nil {
 		t.Fatal(err)
@@ -119,24 +114,54 @@ func TestViewersLast(t *testing.T) {
 	if g.Still(id) {
 		t.Error("removed and added again: the old identity is still let in")
 	}
-	if got := open(t, dir).Viewers(); len(got) != 1 || got[0].Name != "viewer" || got[0].Role != Watcher {
+	if got := gate(t, &c).Viewers(); len(got) != 1 || got[0].Name != "viewer" || got[0].Role != Watcher {
 		t.Errorf("got %+v, want the one viewer", got)
 	}
 }
 
-func TestDamagedFile(t *testing.T) {
+// TestNobodyWithoutOwner: viewers come and go with the owner who admitted them.
+func TestNobodyWithoutOwner(t *testing.T) {
 	t.Parallel()
-	for name, content := range map[string]string{"empty": "", "half": `{"version":1,"rea`, "no realm": `{"version":1}`} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(content), 0o600); err != nil {
+	var c camera
+	unknown, none := NewGate(nil, slog.New(slog.DiscardHandler)), NewGate(c.start(t), slog.New(slog.DiscardHandler))
+	for name, g := range map[string]*Gate{"no identity": unknown, "no owner": none} {
+		_, err := g.AddViewer("anna", Watcher)
+		if !errors.Is(err, ErrUnclaimed) || !errors.Is(g.RemoveViewer("anna"), ErrUnclaimed) || len(g.Viewers()) > 0 {
+			t.Errorf("%s: admitted by nobody: %v", name, err)
+		}
+		if _, err := g.AuthenticateDigest(answer(g, "anna", "x", MD5), netip.Addr{}); !errors.Is(err, ErrDenied) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrDenied)
+		}
+	}
+	ends := map[string]func(o *Ownership) error{
+		"reset": func(o *Ownership) error {
+			_, err := o.Disown([claim.NonceSize]byte{}, func() error { return nil })
+			return err
+		},
+		"handed over": func(o *Ownership) error {
+			_, err := o.HandOver(newPhone(o).claim(o.Challenge(), claim.ByOwner, nil))
+			return err
+		},
+	}
+	for name, end := range ends {
+		var c camera
+		g := gate(t, &c)
+		password, err := g.AddViewer("anna", Watcher)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Check(dir); !errors.Is(err, statefile.ErrCorrupt) {
-			t.Errorf("%s: check: got %v, want %v", name, err, statefile.ErrCorrupt)
+		right := answer(g, "anna", password, SHA256)
+		id, err := g.AuthenticateDigest(right, netip.Addr{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		g := open(t, dir)
-		if !g.Fresh() || len(g.Viewers()) != 0 || g.Realm() == "" {
-			t.Errorf("%s: got fresh %v, viewers %v, realm %q", name, g.Fresh(), g.Viewers(), g.Realm())
+		if err := end(g.owner); err != nil {
+			t.Fatal(err)
+		}
+		for when, g := range map[string]*Gate{"at once": g, "after a start": gate(t, &c)} {
+			if _, err := g.AuthenticateDigest(right, netip.Addr{}); err == nil || g.Still(id) || len(g.Viewers()) > 0 {
+				t.Errorf("%s, %s: the viewer is let in", name, when)
+			}
 		}
 	}
 }
@@ -162,12 +187,8 @@ func TestCheck(t *testing.T) {
 		"a newer release":  {2, `"a b":{"role":"king"}`, ""},
 		"not of this form": {1, `"a":1`, "corrupt state"},
 	} {
-		dir := t.TempDir()
-		text := fmt.Sprintf(`{"version":%d,"realm":"r","viewers":{%s}}`, c.version, c.viewers)
-		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := Check(dir)
+		place := memory{content: fmt.Appendf(nil, `{"version":%d,"realm":"r","viewers":{%s}}`, c.version, c.viewers)}
+		_, err := Check(&place)
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, statefile.ErrCorrupt) ||
 			!strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
@@ -178,34 +199,31 @@ func TestCheck(t *testing.T) {
 // TestNewerRelease: what a newer release wrote is kept; a role that this one does not know may nothing.
 func TestNewerRelease(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, fileName)
-	newer := `{"version":7,"realm":"r","keys":{"k":1},
-		"viewers":{"eve":{"role":"auditor","ha1_md5":"a","ha1_sha256":"b","until":9}}}`
-	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+	var c camera
+	g := gate(t, &c)
+	if _, err := g.AddViewer("eve", Watcher); err != nil {
 		t.Fatal(err)
 	}
-	g := open(t, dir)
-	if g.Fresh() || Role("auditor").May(Watch) {
-		t.Error("got a fresh gate, or an unknown role that may watch")
+	newer := strings.NewReplacer(`"version": 1`, `"version": 7`, `"role": "viewer"`, `"role": "auditor", "until": 9`,
+		`"realm"`, `"keys": {"k": 1}, "realm"`)
+	c.owner.content = []byte(newer.Replace(string(c.owner.content)))
+	g = gate(t, &c)
+	if n, err := Check(&c.owner); n != 1 || err != nil || Role("auditor").May(Watch) {
+		t.Errorf("got %d viewers, %v, or an unknown role that may watch", n, err)
 	}
 	if _, err := g.AddViewer("x", Member); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, want := range []string{`"version": 7`, `"until": 9`, `"auditor"`, `"keys"`} {
-		if !bytes.Contains(raw, []byte(want)) {
-			t.Errorf("%s is lost:\n%s", want, raw)
+		if !bytes.Contains(c.owner.content, []byte(want)) {
+			t.Errorf("%s is lost:\n%s", want, c.owner.content)
 		}
 	}
 }
 
 func TestNamesAndRoles(t *testing.T) {
 	t.Parallel()
-	g := open(t, t.TempDir())
+	g := gate(t, &camera{})
 	for _, name := range []string{"", "a b", "a:b", "a\"b", "a\n", "ü", "a/b", strings.Repeat("x", 33)} {
 		if _, err := g.AddViewer(name, Watcher); err == nil {
 			t.Errorf("name %q: got no error", name)
@@ -279,7 +297,7 @@ func TestPenalty(t *testing.T) {
 // TestNoLockOut: guesses in anna's name, from her own address, never delay anna.
 func TestNoLockOut(t *testing.T) {
 	t.Parallel()
-	g := open(t, t.TempDir())
+	g := gate(t, &camera{})
 	password, err := g.AddViewer("anna", Watcher)
 	if err != nil {
 		t.Fatal(err)

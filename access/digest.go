@@ -35,8 +35,8 @@ type DigestResponse struct {
 // AuthenticateDigest checks a digest and returns who sent it, or ErrDenied, which counts as a guess against its name
 // and address. Known and unknown names take the same way through the code.
 func (g *Gate) AuthenticateDigest(d DigestResponse, from netip.Addr) (Identity, error) {
-	state := g.snapshot()
-	v, known := state.Viewers[d.Username]
+	realm, viewers := g.admitted()
+	v, known := viewers[d.Username]
 	if !known {
 		v = g.decoy
 	}
@@ -46,7 +46,7 @@ func (g *Gate) AuthenticateDigest(d DigestResponse, from netip.Addr) (Identity, 
 	}
 	want := hash(ha1 + ":" + d.Nonce + ":" + hash(d.Method+":"+d.URI))
 	ok := subtle.ConstantTimeCompare([]byte(want), []byte(strings.ToLower(d.Response))) == 1
-	ok = ok && known && d.Realm == state.Realm && (d.Algorithm == MD5 || d.Algorithm == SHA256)
+	ok = ok && known && d.Realm == realm && (d.Algorithm == MD5 || d.Algorithm == SHA256)
 	if !ok {
 		g.guesses.fail(time.Now(), d.Username, from)
 		return Identity{}, fmt.Errorf("authenticate: %w", ErrDenied)

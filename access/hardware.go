@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/internal/statefile"
@@ -40,16 +41,18 @@ type Hardware struct {
 // its label has to be printed. A damaged identity is an error and never replaced: its label is on the camera.
 func OpenHardware(persist statefile.Place, model string) (h *Hardware, fresh bool, err error) {
 	file := statefile.At[lasting](persist, persistVersion)
-	err = file.Update(func(v *lasting) error {
-		if v.Hardware == nil {
-			fresh = true
-			if v.Hardware, err = newHardware(model, rand.Reader); err != nil {
-				return err
-			}
-		}
+	v, _, err := file.Load()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && v.Hardware == nil {
+		fresh = true
+		err = file.Update(func(stored *lasting) (err error) {
+			stored.Hardware, err = newHardware(model, rand.Reader)
+			v = *stored
+			return err
+		})
+	}
+	if err == nil {
 		h, err = v.Hardware.open()
-		return err
-	})
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("open hardware identity: %w", err)
 	}

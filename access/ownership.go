@@ -40,6 +40,9 @@ type owned struct {
 	Grants map[string][]byte `json:"grants,omitempty"`
 	// Revoked are ids of grants that must not come back, with the end of the grant (RFC 3339; empty: never ends).
 	Revoked map[string]string `json:"revoked,omitempty"`
+	// Viewers are admitted by name and password, under Realm; empty until the first one is.
+	Realm   string            `json:"realm,omitempty"`
+	Viewers map[string]viewer `json:"viewers,omitempty"`
 }
 
 const ownedVersion = 1

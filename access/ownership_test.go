@@ -477,7 +477,8 @@ func TestGoldenOwner(t *testing.T) {
 	file := statefile.At[owned](&place, ownedVersion)
 	if err := file.Store(owned{
 		Owner: []byte{1}, Epoch: 2, ID: []byte{3}, Key: []byte{4}, Claim: []byte{5}, Receipt: []byte{6},
-		Grants: map[string][]byte{"07": {8}}, Revoked: map[string]string{"09": "2030-01-01T00:00:00Z"},
+		Grants: map[string][]byte{"07": {8}}, Revoked: map[string]string{"09": "2030-01-01T00:00:00Z"}, Realm: "r",
+		Viewers: map[string]viewer{"anna": {Watcher, "0a", "0b", time.Unix(0, 0).UTC()}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -491,9 +492,18 @@ func TestGoldenOwner(t *testing.T) {
   "id": "Aw==",
   "key": "BA==",
   "owner": "AQ==",
+  "realm": "r",
   "receipt": "Bg==",
   "revoked": {
     "09": "2030-01-01T00:00:00Z"
+  },
+  "viewers": {
+    "anna": {
+      "role": "viewer",
+      "ha1_md5": "0a",
+      "ha1_sha256": "0b",
+      "created": "1970-01-01T00:00:00Z"
+    }
   }
 }
 `

@@ -137,13 +137,7 @@ func (o *Ownership) update(edit func(s *owned) error) error {
 		return ErrUnclaimed
 	}
 	next := *old
-	next.Grants, next.Revoked = maps.Clone(old.Grants), maps.Clone(old.Revoked)
-	if next.Grants == nil {
-		next.Grants = map[string][]byte{}
-	}
-	if next.Revoked == nil {
-		next.Revoked = map[string]string{}
-	}
+	next.Grants, next.Revoked, next.Viewers = copied(old.Grants), copied(old.Revoked), copied(old.Viewers)
 	if err := edit(&next); err != nil {
 		return err
 	}
@@ -156,8 +150,15 @@ func (o *Ownership) update(edit func(s *owned) error) error {
 	return nil
 }
 
+func copied[V any](m map[string]V) map[string]V {
+	next := make(map[string]V, len(m)+1)
+	maps.Copy(next, m)
+	return next
+}
+
 // HandOver makes the sender of a claim the owner in the place of the present one, whose word for it the caller has. The
-// claim answers Challenge and says claim.ByOwner. The camera gets a new operational identity; every grant ends.
+// claim answers Challenge and says claim.ByOwner. The camera gets a new operational identity; every grant ends, and every
+// viewer.
 func (o *Ownership) HandOver(raw []byte) (receipt []byte, err error) {
 	o.change.Lock()
 	defer o.change.Unlock()

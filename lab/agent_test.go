@@ -21,7 +21,7 @@ import (
 // agent is a running agent on the simulated board.
 type agent struct {
 	state string
-	ports struct{ RTSP, RTSPS, Status string }
+	ports struct{ RTSP, RTSPS, Web, Status string }
 	user  *url.Userinfo
 	cmd   *exec.Cmd
 	log   *output
@@ -56,7 +56,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// startAgent runs an agent until it has told its URL; it is stopped when the test ends.
+// startAgent runs an agent and becomes its owner; it is stopped when the test ends.
 func startAgent(t *testing.T, o agentOptions) *agent {
 	t.Helper()
 	a := &agent{state: o.state, log: &output{}, ended: make(chan error, 1)}
@@ -80,7 +80,7 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	lines := bufio.NewReader(out)
 	told := make(chan error, 1)
 	go func() {
-		told <- a.learnURL(lines)
+		told <- untilUp(lines)
 		_, _ = io.Copy(io.Discard, lines)
 		a.ended <- a.cmd.Wait()
 	}()
@@ -88,13 +88,28 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	select {
 	case err = <-told:
 	case <-time.After(20 * time.Second):
-		err = errors.New("told no URL within 20 s")
+		err = errors.New("not up within 20 s")
 	}
 	if err != nil {
 		t.Fatalf("agent: %v\n%s", err, a.log)
 	}
 	a.learnPorts(t)
+	a.pair(t)
 	return a
+}
+
+// pair becomes the owner, as make run does, and learns the credential that players use.
+func (a *agent) pair(t *testing.T) {
+	t.Helper()
+	label := tool(t, 10*time.Second, program("agent"), "label", "--board", "sim", "--state", a.state)
+	paired := tool(t, 20*time.Second, program("camctl"), "pair", "--home", filepath.Join(a.state, "owner"), "--camera", a.ports.Web,
+		"--label", strings.TrimSpace(label.out))
+	address, _, _ := strings.Cut(strings.TrimPrefix(paired.out, "watch: "), "\n")
+	u, err := url.Parse(address)
+	if label.code != 0 || paired.code != 0 || err != nil {
+		t.Fatalf("pair: exit code %d: %s%s", paired.code, label.errs, paired.errs)
+	}
+	a.user = u.User
 }
 
 // writeConfig writes config.yaml: free ports, and over them what the test wants. JSON is YAML.
@@ -127,19 +142,15 @@ func merge(into, from section) {
 	}
 }
 
-// learnURL reads the output up to the URL that a person would paste.
-func (a *agent) learnURL(out *bufio.Reader) error {
+// untilUp reads the output up to the line that says what a person does next.
+func untilUp(out *bufio.Reader) error {
 	for {
 		line, err := out.ReadString('\n')
-		if at := strings.Index(line, "rtsp://"); at >= 0 {
-			u, err := url.Parse(strings.TrimSpace(line[at:]))
-			if err == nil {
-				a.user = u.User
-			}
-			return err
+		if strings.Contains(line, "camctl pair") || strings.Contains(line, "agent viewer add") {
+			return nil
 		}
 		if err != nil {
-			return errors.New("ended without a URL")
+			return errors.New("ended before it was up")
 		}
 	}
 }

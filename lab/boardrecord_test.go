@@ -3,6 +3,7 @@ package lab
 import (
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -119,10 +120,20 @@ func (r *recording) good(argv ...string) {
 	}
 }
 
+// ownerFile has the owner, his grants and his viewers.
+const ownerFile = "owner.sealed"
+
+// own makes the test the owner, and the owner's viewer.
+func (r *recording) own() {
+	r.t.Helper()
+	r.tell(r.Claim, r.file(ownerFile))
+	r.tell(func() { r.URL("main") }, r.file(ownerFile))
+}
+
 func (r *recording) viewer(what string, names ...string) {
 	r.t.Helper()
 	for _, name := range names {
-		r.tell(func() { r.good("/usr/bin/agent", "viewer", what, name) }, r.file("viewers.json"))
+		r.tell(func() { r.good("/usr/bin/agent", "viewer", what, name) }, r.file(ownerFile))
 	}
 }
 
@@ -157,6 +168,7 @@ func (r *recording) floor(n int) {
 	r.tell(func() { r.Hand("bootstate", "floor", fmt.Sprint(n)) }, r.area(powercut.Persist), r.record())
 }
 
+// keys stores a key of the lab's beside the agent's.
 func (r *recording) keys(seed uint64) {
 	r.t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -164,7 +176,25 @@ func (r *recording) keys(seed uint64) {
 	for i := range key {
 		key[i] = byte(random.Uint32())
 	}
-	r.tell(func() { r.Hand("vault", "store", powercut.Keys, hex.EncodeToString(key)) }, r.area(powercut.Keys))
+	fields := map[string]any{"version": 1}
+	if before := r.area(powercut.Keys).now(); before != powercut.Absent {
+		if err := json.Unmarshal([]byte(before), &fields); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	fields["lab"] = key
+	text, err := json.Marshal(fields)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.tell(func() { r.Hand("vault", "store", powercut.Keys, hex.EncodeToString(text)) }, r.area(powercut.Keys))
+}
+
+// found tells what the agent made in an area by itself, in a start that began then.
+func (r *recording) found(area string, begun disklog.Instant) {
+	r.t.Helper()
+	one := r.area(area)
+	r.story.Tell(one.name, one.first, disklog.Version{Value: one.now(), Begun: begun, Done: r.instant()})
 }
 
 func (r *recording) destroyKeys() {
@@ -190,15 +220,16 @@ func (r *recording) runs(want string) {
 	answers(r.t, r.Board) // an agent that begins takes no viewers
 }
 
-// live is the life of a board from the factory on: viewers come and go, configuration and boot record change, slot B is
-// written, tried and confirmed, then A again, keys are stored and destroyed; the board reboots in order, and once by
-// its reset button.
+// live is the life of a board from the factory on: it gets an owner, viewers come and go, configuration and boot record
+// change, slot B is written, tried and confirmed, then A again, keys are stored and destroyed, and the owner with them;
+// the board reboots in order, and once by its reset button.
 func (r *recording) live() {
 	r.t.Helper()
 	r.story.Tell(powercut.Record, r.record().now())
-	r.story.Tell("/agent/viewers.json", powercut.Absent)
-	r.URL("main") // the first viewer's, shown when he is stored
-	r.story.Tell("/agent/viewers.json", "", disklog.Version{Value: r.file("viewers.json").now(), Done: r.instant()})
+	answers(r.t, r.Board) // it has made its identity and its key
+	r.found(powercut.Persist, 0)
+	r.found(powercut.Keys, 0)
+	r.own()
 	r.viewer("add", "anna", "berta", "carl")
 	r.certificate()
 	r.configure("the first configuration")
@@ -217,9 +248,12 @@ func (r *recording) live() {
 	r.viewer("add", "dora")
 	r.destroyKeys()
 	r.keys(3)
+	begun := r.instant()
 	r.Reset()
 	r.runs("b confirmed")
-	r.viewer("remove", "anna")
+	r.found(powercut.Keys, begun) // a new one: who was the owner can't be read any more
+	r.own()
+	r.viewer("add", "frieda")
 	r.configure("the last configuration")
 	r.tell(func() { r.Hand("bootstate", "try", "a", "2") }, r.record())
 	r.reboot("a trial")

@@ -46,6 +46,9 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the programs under test: %v\n%s", err, out)
 		return 1
 	}
+	if err := os.Setenv("OCELLUS_BIN", dir); err != nil { // for lab/virt
+		panic(err)
+	}
 	return m.Run()
 }
 

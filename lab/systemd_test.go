@@ -63,17 +63,18 @@ func TestSystemd(t *testing.T) {
 
 // debian is the emulated board. Its second serial port is the hand: scripts/systemd-init.
 type debian struct {
-	dir, host string // host: where its RTSP port is reached from here
-	cmd       *exec.Cmd
-	conn      net.Conn
-	lines     *bufio.Reader
-	asked     int // the number of the last question
+	dir        string
+	host, door string // where its RTSP port and its LAN door are reached from here
+	cmd        *exec.Cmd
+	conn       net.Conn
+	lines      *bufio.Reader
+	asked      int // the number of the last question
 }
 
 // bootDebian powers the board on and waits for its hand.
 func bootDebian(t *testing.T) *debian {
 	t.Helper()
-	d := &debian{dir: t.TempDir(), host: freeAddress(t)}
+	d := &debian{dir: t.TempDir(), host: freeAddress(t), door: freeAddress(t)}
 	files := filepath.Join("..", "dist", "systemd-arm64")
 	if _, err := os.Stat(filepath.Join(files, "root.img")); err != nil {
 		t.Fatalf("%v: make lab makes it", err)
@@ -89,7 +90,7 @@ func bootDebian(t *testing.T) *debian {
 		"-append", "console=ttyAMA0 panic=1 quiet systemd.unit=multi-user.target systemd.getty_auto=no systemd.mask=getty-static.service",
 		"-drive", "if=none,id=root,format=raw,readonly=on,file="+filepath.Join(files, "root.img"),
 		"-device", "virtio-blk-device,drive=root",
-		"-netdev", "user,id=net,hostfwd=tcp:"+d.host+"-:8554", "-device", "virtio-net-device,netdev=net",
+		"-netdev", "user,id=net,hostfwd=tcp:"+d.host+"-:8554,hostfwd=tcp:"+d.door+"-:8443", "-device", "virtio-net-device,netdev=net",
 		"-chardev", "socket,id=hand,path="+d.file("hand"), "-device", "pci-serial,chardev=hand")
 	errs := &output{}
 	d.cmd.Stderr = errs
@@ -244,13 +245,19 @@ func (d *debian) wantUnprivileged(t *testing.T) {
 	t.Log(strings.TrimSpace(exposure[strings.LastIndex(strings.TrimSpace(exposure), "\n")+1:]))
 }
 
-// url is the one that the first start printed into the journal.
+// url makes the test the owner, by the label that root is told, and is the address of the owner's stream. The label is
+// in no journal.
 func (d *debian) url(t *testing.T) string {
 	t.Helper()
-	said := d.run(t, "journalctl -o cat -u "+unit)
-	u, err := url.Parse(regexp.MustCompile(`rtsp://\S+/main`).FindString(said))
+	label := strings.TrimSpace(d.run(t, "/usr/local/bin/ocellus-agent label --state /var/lib/ocellus"))
+	if said := d.run(t, "journalctl -o cat -u "+unit); strings.Contains(said, label) ||
+		!strings.Contains(said, "this camera has no owner yet") {
+		t.Errorf("the journal has the label, or no word of the owner:\n%s", tail(said, 2000))
+	}
+	r := tool(t, time.Minute, program("camctl"), "pair", "--home", d.file("owner"), "--camera", d.door, "--label", label)
+	u, err := url.Parse(regexp.MustCompile(`rtsp://\S+/main`).FindString(r.out))
 	if err != nil || u.Host == "" {
-		t.Fatalf("no URL in the journal: %v\n%s", err, said)
+		t.Fatalf("camctl pair: exit code %d, %v: %s%s", r.code, err, r.out, r.errs)
 	}
 	u.Host = d.host
 	return u.String()

@@ -149,7 +149,7 @@ type admitted struct {
 }
 
 func (a *agent) viewerAdd(_ context.Context, args viewerArgs) (any, error) {
-	return addViewer(a.gate, args, a.places)
+	return addViewer(a.gate, args, a.places())
 }
 
 func (a *agent) viewerList(context.Context, none) (any, error) { return a.gate.Viewers(), nil }

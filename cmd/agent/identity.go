@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,34 +16,145 @@ import (
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/codec/vouch"
-	"github.com/ocellus/ocellus/hal"
-	"github.com/ocellus/ocellus/internal/areas"
 	"github.com/ocellus/ocellus/internal/sealed"
 	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/web"
 )
 
 // ownerName is the file of the owner in the state directory, sealed with the key in the area keys.
 const ownerName = "owner.sealed"
 
-// openOwnership opens the vault, the hardware identity in it, and whose the camera is. fresh: the identity was made by
-// this call, and its label has to be printed.
-func openOwnership(b board.Board, state string, log *slog.Logger) (o *access.Ownership, fresh bool, err error) {
-	vault, err := board.OpenVault(b, state, log)
+// openOwnership reads the hardware identity in the area persist, and whose the camera is. fresh: the identity was made
+// by this call, and its label has to be printed.
+func openOwnership(l lasting, b board.Board, state string, log *slog.Logger) (o *access.Ownership, fresh bool, err error) {
+	hardware, fresh, err := access.OpenHardware(l.persist, model(b))
 	if err != nil {
 		return nil, false, err
 	}
-	persist, keys := areas.New(vault, hal.Persist), areas.New(vault, hal.Keys)
-	hardware, fresh, err := access.OpenHardware(persist, model(b))
+	key, err := sealed.OpenKey(l.keys)
 	if err != nil {
 		return nil, false, err
 	}
-	key, err := sealed.OpenKey(keys)
-	if err != nil {
-		return nil, false, err
-	}
-	place := sealed.New("owner", key, statefile.Path(filepath.Join(state, ownerName)))
-	o, err = access.OpenOwnership(hardware, persist, place, log)
+	o, err = access.OpenOwnership(hardware, l.persist, ownerPlace(key, state), log)
 	return o, fresh, err
+}
+
+func ownerPlace(key [sealed.KeySize]byte, state string) *sealed.Place {
+	return sealed.New("owner", key, statefile.Path(filepath.Join(state, ownerName)))
+}
+
+// findOwnership is openOwnership for a verb that runs without the agent.
+func findOwnership(root, state string) (*access.Ownership, error) {
+	b, l, err := findLasting(root, state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: agent run has to have been here first", access.ErrUnclaimed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, _, err := openOwnership(l, b, state, silent())
+	return o, err
+}
+
+// checkOwner says what the owner's file holds, and changes nothing. Apart from its vault the file opens for nobody.
+func checkOwner(root, state string) (string, error) {
+	path := filepath.Join(state, ownerName)
+	raw, err := statefile.ReadBytes(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "none", nil
+	case err == nil && !sealed.Is(raw):
+		err = fmt.Errorf("load %s: %w: not sealed", path, statefile.ErrCorrupt)
+	}
+	if err != nil {
+		return "", err
+	}
+	_, l, err := findLasting(root, state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "sealed, and its key is elsewhere", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	key, err := sealed.LoadKey(l.keys)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "sealed, and its key was destroyed", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	viewers, err := access.Check(ownerPlace(key, state))
+	return fmt.Sprintf("there is one, and %d viewer(s)", viewers), err
+}
+
+// meet finds out who the camera is and whose. A camera whose identity can't be read runs on, for whoever repairs it; it
+// can't be claimed, and shows its picture to nobody.
+func (a *agent) meet(state string, log *slog.Logger) {
+	var owner *access.Ownership
+	var fresh bool
+	var err error
+	if a.lasting, err = openLasting(a.board, state, log); err == nil {
+		owner, fresh, err = openOwnership(a.lasting, a.board, state, log)
+	}
+	if err != nil {
+		log.Error("identity can't be read: nobody may watch, claim or command this camera", "err", err)
+	}
+	a.owner, a.unlabelled, a.gate = owner, fresh, access.NewGate(owner, log)
+	if fresh {
+		log.Info("hardware identity made, agent label prints its label",
+			"fingerprint", owner.Hardware().Label().Fingerprint)
+	}
+}
+
+// owned reports whether the camera has an owner.
+func (a *agent) owned() bool { return a.owner != nil && a.owner.Claimed() }
+
+// announce shows a person where to look, or how to become the owner, and a program where the ports are. A state
+// directory that takes no writes (a full disk) is no reason not to stream to those who may watch already.
+func (a *agent) announce(w world, state string, p ports, log *slog.Logger) {
+	if err := writePorts(state, p); err != nil {
+		log.Error("state directory takes no writes, nothing new is kept", "err", err)
+	}
+	fmt.Fprintf(w.out, "ocellus %s on board %s (%s)\n", release, a.board.Name, a.board.Title)
+	if !a.owned() {
+		a.invite(w, state)
+		return
+	}
+	for _, place := range a.places() {
+		fmt.Fprintf(w.out, "watch: rtsp://NAME:PASSWORD@%s\n", place)
+	}
+	fmt.Fprintf(w.out, "a new viewer and password: agent viewer add NAME --state %s\n", state)
+}
+
+// invite says how a camera without an owner gets one. The label is shown where it can't be printed on anything, and on
+// the console once, when it was just made; never into a journal, which lasts and which others read.
+func (a *agent) invite(w world, state string) {
+	fmt.Fprintln(w.out, "this camera has no owner yet and shows its picture to nobody")
+	if a.owner == nil || a.door == nil {
+		fmt.Fprintln(w.out, "nobody can become its owner now: the LAN door is shut, or its identity can't be read")
+		return
+	}
+	text, err := a.owner.Hardware().Label().Text()
+	if shown := a.board.Simulated || a.unlabelled; err == nil && shown && w.getenv("JOURNAL_STREAM") == "" {
+		fmt.Fprintf(w.out, "label: %s\n", text.Reveal())
+	} else {
+		fmt.Fprintf(w.out, "its label: agent label --state %s\n", state)
+	}
+	fmt.Fprintf(w.out, "become its owner: camctl pair --camera %s --label LABEL\n", urlHost(a.door.String(), a.board.Simulated))
+}
+
+// openWeb opens the LAN door and says where it is; nil for nowhere.
+func (a *agent) openWeb(config web.Config, log *slog.Logger) (net.Addr, error) {
+	if a.owner == nil || config.Address == web.Off {
+		return nil, nil
+	}
+	d := web.New(web.Options{Config: config, Gate: a.owner, Certificate: showing(a.owner), Do: a.answer, Log: log})
+	if err := d.Listen(); err != nil {
+		return nil, err
+	}
+	a.supervisor.Add(supervise.Part{Name: "web", Run: d.Run, Lasting: true})
+	return d.Addr(), nil
 }
 
 // model is the board's name as a label spells it.
@@ -59,7 +172,11 @@ func labelVerb(_ context.Context, w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	o, _, err := openOwnership(b, *state, silent())
+	l, err := openLasting(b, *state, silent())
+	if err != nil {
+		return err
+	}
+	o, _, err := openOwnership(l, b, *state, silent())
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ocellus/ocellus/access"
 )
 
 // TestMain fails the run when a test left a goroutine or a socket behind.
@@ -94,9 +92,7 @@ func TestCommandLine(t *testing.T) {
 		"no config":           {[]string{"run", "--config", "/nowhere.yaml", "--state", state}, 1, "/nowhere.yaml"},
 		"viewer what":         {[]string{"viewer"}, 2, "add NAME"},
 		"viewer add whom":     {[]string{"viewer", "add", "--state", state}, 2, "add NAME"},
-		"viewer bad name":     {[]string{"viewer", "add", "a b", "--state", state}, 1, "is not one of"},
-		"viewer bad role":     {[]string{"viewer", "add", "a", "--role", "king", "--state", state}, 1, "owner, member"},
-		"viewer gone":         {[]string{"viewer", "remove", "zoe", "--state", state}, 1, "no such viewer"},
+		"viewer of nobody":    {[]string{"viewer", "remove", "zoe", "--state", state}, 1, "no owner"},
 		"status, not running": {[]string{"status", "--state", state}, 1, "no agent is running"},
 		"state not there":     {[]string{"viewer", "list", "--state", "/nowhere"}, 1, "--state"},
 		"state not makeable":  {[]string{"run", "--board", "sim", "--state", "/proc/x"}, 1, "--state DIR"},
@@ -117,10 +113,24 @@ func TestVersionJSON(t *testing.T) {
 	}
 }
 
-// TestViewersWithoutAgent: the verbs do their work on the files while no agent runs.
+// TestViewersWithoutAgent: the verbs do their work on the owner's file while no agent runs.
 func TestViewersWithoutAgent(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
+	identify(t, state)
+	if code, _, errs := agentVerb(t, "viewer", "add", "anna", "--state", state); code != 1 ||
+		!strings.Contains(errs, "no owner") {
+		t.Errorf("without an owner: got code %d, %q", code, errs)
+	}
+	claimState(t, state)
+	for want, args := range map[string][]string{
+		"is not one of": {"add", "a b"}, "owner, member": {"add", "a", "--role", "king"}, "no such viewer": {"remove", "zoe"},
+	} {
+		if code, _, errs := agentVerb(t, append([]string{"viewer", "--state", state}, args...)...); code != 1 ||
+			!strings.Contains(errs, want) {
+			t.Errorf("%v: got code %d, %q", args, code, errs)
+		}
+	}
 	code, out, errs := agentVerb(t, "viewer", "add", "anna", "--role", "member", "--json", "--state", state)
 	var r admitted
 	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil || len(r.Password) < 16 {
@@ -150,7 +160,11 @@ func TestViewersWithoutAgent(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	state := t.TempDir()
+	state, owned, apart := t.TempDir(), t.TempDir(), t.TempDir()
+	claimState(t, owned)
+	if err := os.Link(filepath.Join(owned, ownerName), filepath.Join(apart, ownerName)); err != nil {
+		t.Fatal(err)
+	}
 	write := func(name, content string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(state, name), []byte(content), 0o600); err != nil {
@@ -161,18 +175,23 @@ func TestCheck(t *testing.T) {
 		t.Errorf("nothing there: got code %d, %q %q", code, out, errs)
 	}
 	write("config.yaml", "streams:\n  main:\n    widht: 5\n    fps: 0\n")
-	write("viewers.json", "{")
+	write(ownerName, "{")
 	write(certificateName, "junk")
 	code, out, _ := agentVerb(t, "check", "--state", state)
 	for _, want := range []string{"2 fault(s)", "line 3: streams.main.widht", "line 4: streams.main.fps",
-		"viewers: ", "corrupt", "certificate: "} {
+		"owner: ", "corrupt", "certificate: "} {
 		if code != 1 || !strings.Contains(out, want) {
 			t.Errorf("got code %d without %q:\n%s", code, want, out)
 		}
 	}
-	for _, name := range []string{"viewers.json", certificateName} {
+	for _, name := range []string{ownerName, certificateName} {
 		if _, err := os.Stat(filepath.Join(state, name)); err != nil {
 			t.Errorf("check changed %s: %v", name, err)
+		}
+	}
+	for want, state := range map[string]string{"one, and 0 viewer(s)": owned, "its key is elsewhere": apart} {
+		if code, out, _ := agentVerb(t, "check", "--state", state); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("got code %d without %q:\n%s", code, want, out)
 		}
 	}
 	write("config.yaml", "schema: 2\nhdr: true\n")
@@ -231,31 +250,5 @@ func TestCertificate(t *testing.T) {
 	}
 	if c, err := deviceCertificate(path, silent()); err != nil || bytes.Equal(c.Certificate[0], first.Certificate[0]) {
 		t.Errorf("damaged: %v, want a new one", err)
-	}
-}
-
-func TestFirstPassword(t *testing.T) {
-	t.Parallel()
-	for _, simulated := range []bool{true, false} {
-		state := t.TempDir()
-		start := func() string {
-			g, err := access.Open(state, silent())
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := firstPassword(g, state, simulated)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p.Reveal()
-		}
-		first, second := start(), start()
-		if first == "" || simulated && second != first || !simulated && second != "" {
-			t.Errorf("simulated %v: got %q, then %q", simulated, first, second)
-		}
-		_, err := os.Stat(filepath.Join(state, demoName))
-		if (err == nil) != simulated {
-			t.Errorf("simulated %v: password kept: %v", simulated, err)
-		}
 	}
 }

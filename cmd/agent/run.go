@@ -15,7 +15,6 @@ import (
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
-	"github.com/ocellus/ocellus/web"
 )
 
 // agent is the running camera: what the commands and the status need of it.
@@ -23,9 +22,11 @@ type agent struct {
 	board      board.Board
 	gate       *access.Gate
 	owner      *access.Ownership // nil where the camera does not know who it is
+	unlabelled bool              // its label was made at this start
 	source     *stream.Source
 	server     *rtsp.Server
-	places     []string // HOST:PORT/STREAM of each stream, as clients reach it
+	door       net.Addr // of the LAN door; nil for nowhere
+	listens    string   // where RTSP is, as the configuration and the kernel have it; empty for nowhere
 	began      time.Time
 	supervisor *supervise.Supervisor
 	lasting    lasting
@@ -80,9 +81,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
 	a := &agent{board: b, began: began}
-	if a.gate, err = access.Open(o.state, log); err != nil {
-		return err
-	}
+	a.meet(o.state, log)
 	devices, err := board.Open(b, board.Options{File: o.file}, log)
 	if err != nil {
 		return err
@@ -142,43 +141,14 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 	return errRestart
 }
 
-// announce shows a person where to look, and a program where the ports are. A state directory that takes no writes (a
-// full disk) is no reason not to stream to those who may watch already.
-func (a *agent) announce(w world, state string, p ports, log *slog.Logger) {
-	err := writePorts(state, p)
-	password, passwordErr := firstPassword(a.gate, state, a.board.Simulated)
-	if err := errors.Join(err, passwordErr); err != nil {
-		log.Error("state directory takes no writes, nothing new is kept", "err", err)
-	}
-	fmt.Fprintf(w.out, "ocellus %s on board %s (%s)\n", release, a.board.Name, a.board.Title)
-	for _, place := range a.places {
-		switch {
-		case password != "":
-			fmt.Fprintf(w.out, "watch: %s\n", streamURL(firstViewer, password, place))
-		default:
-			fmt.Fprintf(w.out, "watch: rtsp://NAME:PASSWORD@%s\n", place)
-		}
-	}
-	switch {
-	case password == "":
-		fmt.Fprintf(w.out, "a new viewer and password: agent viewer add NAME --state %s\n", state)
-	case !a.board.Simulated:
-		fmt.Fprintln(w.out, "the password is shown this once")
-	}
-}
-
-// placesOf spells where the streams are for a client, given what the server listens on.
-func placesOf(listen string, local bool, hubs []*stream.Hub) []string {
-	if listen == "" {
+// places spells where the streams are for a client now: HOST:PORT/STREAM.
+func (a *agent) places() []string {
+	if a.listens == "" {
 		return nil
 	}
-	host := listen
-	if !local {
-		host = urlHost(listen, false)
-	}
 	var places []string
-	for _, h := range hubs {
-		places = append(places, host+"/"+h.Name())
+	for _, h := range a.source.Hubs() {
+		places = append(places, urlHost(a.listens, a.board.Simulated)+"/"+h.Name())
 	}
 	return places
 }
@@ -203,7 +173,9 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		return p, fmt.Errorf("%w; choose other addresses with rtsp.address and rtsp.tls_address", err)
 	}
 	p.RTSP, p.RTSPS = address(a.server.Addr()), address(a.server.TLSAddr())
-	a.places = placesOf(p.RTSP, a.board.Simulated, a.source.Hubs())
+	if at := a.server.Addr(); at != nil {
+		a.listens = at.String()
+	}
 	a.supervisor.Add(supervise.Part{Name: "rtsp", Run: a.server.Run, Alive: func() error {
 		a.server.Stats() // takes its locks
 		return nil
@@ -217,42 +189,15 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		p.Status = address(s.in.Addr())
 		a.supervisor.Add(supervise.Part{Name: "status", Run: s.Run, Lasting: true})
 	}
-	if a.lasting, err = openLasting(a.board, state, log); err != nil {
-		log.Error("what outlives a reset can't be read", "err", err)
-	}
 	a.openUpdates(state, config.Update, p.RTSP, log)
 	d, err := openDoor(state, a.commands(), log)
 	if err != nil {
 		return p, err
 	}
 	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
-	p.Web, err = a.openWeb(state, config.Web, log)
+	a.door, err = a.openWeb(config.Web, log)
+	p.Web = address(a.door)
 	return p, err
-}
-
-// openWeb opens the LAN door and says where it is. A camera whose identity can't be read streams to those who may watch
-// already, and can't be claimed.
-func (a *agent) openWeb(state string, config web.Config, log *slog.Logger) (string, error) {
-	owner, fresh, err := openOwnership(a.board, state, log)
-	if err != nil {
-		log.Error("identity can't be read: no claim, and no commands from the network", "err", err)
-		return "", nil
-	}
-	a.owner = owner
-	if fresh {
-		log.Info("hardware identity made, agent label prints its label",
-			"fingerprint", owner.Hardware().Label().Fingerprint)
-	}
-	if config.Address == web.Off {
-		return "", nil
-	}
-	d := web.New(web.Options{Config: config, Gate: owner, Certificate: showing(owner), Do: a.answer, Log: log})
-	if err := d.Listen(); err != nil {
-		return "", err
-	}
-	where := address(d.Addr())
-	a.supervisor.Add(supervise.Part{Name: "web", Run: d.Run, Lasting: true})
-	return where, nil
 }
 
 // address spells where something listens, so that a program of this machine can connect to it; "" where it does not.

@@ -31,7 +31,8 @@ import (
 type running struct {
 	state string
 	ports ports
-	url   string // of /main, with the first viewer's name and password
+	label string // as the agent printed it; empty where the camera has an owner
+	url   string // of /main, with the owner's own viewer; empty where the camera had an owner before
 	stop  func() int
 }
 
@@ -41,8 +42,21 @@ web: {address: "127.0.0.1:0"}
 status: {address: "127.0.0.1:0"}
 `
 
-// start runs an agent until the test ends, or stop is called, which returns the exit code.
+// start runs an agent until the test ends, or stop is called, which returns the exit code. A camera without an owner gets
+// one.
 func start(t *testing.T, state string, args ...string) *running {
+	t.Helper()
+	r := startAlone(t, state, args...)
+	if r.label != "" {
+		var me admitted
+		becomeOwner(t, r.ports.Web, r.label).ask(t, "viewer.add", viewerArgs{Name: "me"}, &me)
+		r.url = me.URLs[0]
+	}
+	return r
+}
+
+// startAlone is start, and leaves the camera without an owner.
+func startAlone(t *testing.T, state string, args ...string) *running {
 	t.Helper()
 	if lacks := board.Lacks(); len(lacks) > 0 && len(args) == 0 {
 		t.Skipf("this build lacks %s", lacks)
@@ -72,13 +86,15 @@ func start(t *testing.T, state string, args ...string) *running {
 		}
 	})
 	lines := bufio.NewScanner(said)
-	for r.url == "" && lines.Scan() {
-		if u, ok := strings.CutPrefix(lines.Text(), "watch: "); ok {
-			r.url = u
+	told := false
+	for !told && lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), "label: "); ok {
+			r.label = text
 		}
+		told = strings.Contains(lines.Text(), "camctl pair") || strings.Contains(lines.Text(), "agent viewer add")
 	}
-	if r.url == "" {
-		t.Fatal("the agent printed no URL")
+	if !told {
+		t.Fatal("the agent does not say how to watch")
 	}
 	go func() { _, _ = io.Copy(io.Discard, said) }() // ends when stop closes the pipe
 	var err error
@@ -197,8 +213,42 @@ func TestRun(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(state, portsName)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("ports.json after the stop: %v", err)
 	}
-	if again := start(t, state); !strings.HasPrefix(again.url, r.url[:strings.Index(r.url, "@")]) {
-		t.Errorf("second start: got %s, want the viewer of %s", again.url, r.url)
+	again := start(t, state)
+	if _, _, err := watch(t, strings.Replace(r.url, r.ports.RTSP, again.ports.RTSP, 1)); again.label != "" || err != nil {
+		t.Errorf("second start: label %q, %v, want the owner of before and his viewer", again.label, err)
+	}
+}
+
+// TestUnclaimed: a camera without an owner shows its picture to nobody, and nobody can admit anybody.
+func TestUnclaimed(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	r := startAlone(t, state)
+	if code, _, errs := agentVerb(t, "viewer", "add", "early", "--state", state); code != 1 ||
+		!strings.Contains(errs, "no owner") {
+		t.Errorf("viewer add: %d %q", code, errs)
+	}
+	for _, who := range []string{"", "viewer:viewer@", "early:x@"} {
+		if _, _, err := watch(t, "rtsp://"+who+r.ports.RTSP+"/main"); err == nil || !strings.Contains(err.Error(), "401") {
+			t.Errorf("%q watches without an owner: %v", who, err)
+		}
+	}
+	if _, out, _ := agentVerb(t, "label", "--board", "sim", "--state", state); strings.TrimSpace(out) != r.label {
+		t.Errorf("agent label says %q, the agent said %q", out, r.label)
+	}
+	owner := becomeOwner(t, r.ports.Web, r.label)
+	var doc statusDocument
+	if code := owner.ask(t, "status", none{}, &doc); code != codeOK || !doc.Owned || len(doc.Places) != 2 {
+		t.Errorf("status: %s, %+v", code, doc)
+	}
+	stranger := newPhone(t, r.ports.Web)
+	if status, _ := stranger.post(t, http.MethodPost, "/v1/command", []byte(`{"command":"status"}`)); status != 401 {
+		t.Errorf("a stranger's command: %d", status)
+	}
+	for name, want := range map[string]string{"no.such": codeUnknown, "viewer.remove": codeNotFound} {
+		if code := owner.ask(t, name, none{}, nil); code != want {
+			t.Errorf("%s: %s, want %s", name, code, want)
+		}
 	}
 }
 

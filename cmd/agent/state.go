@@ -3,32 +3,24 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-// Files of the state directory, beside viewers.json (access) and rtsps.pem (certificate.go).
+// Files of the state directory, beside the owner's (identity.go) and rtsps.pem (certificate.go).
 const (
 	lockName  = "agent.lock" // held while an agent runs
 	portsName = "ports.json" // where the running agent listens
-	// demoName is kept on the simulated board alone: the first viewer's password, so that every make run can print a
-	// URL that works. A real camera shows its first password once and keeps nothing.
-	demoName = "sim-viewer-password"
 )
-
-const firstViewer = "viewer"
 
 // lockState makes sure that one agent at a time uses a state directory. The kernel lets go of the lock when the process
 // ends, however it ends.
@@ -62,31 +54,6 @@ func writePorts(state string, p ports) error {
 }
 
 func removePorts(state string) { _ = os.Remove(filepath.Join(state, portsName)) }
-
-// firstPassword returns the password to print at this start: that of the viewer whom the first start makes, or, on the
-// simulated board, the one that was kept. Empty: there is nothing to show.
-func firstPassword(g *access.Gate, state string, simulated bool) (secret.Secret, error) {
-	kept := filepath.Join(state, demoName)
-	if g.Fresh() {
-		password, err := g.AddViewer(firstViewer, access.Watcher)
-		if err == nil && simulated {
-			err = statefile.WriteBytes(kept, []byte(password.Reveal()+"\n"), 0o600)
-		}
-		return password, err
-	}
-	if !simulated {
-		return "", nil
-	}
-	raw, err := statefile.ReadBytes(kept)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	password := secret.Secret(strings.TrimSpace(string(raw)))
-	if err != nil || !g.Knows(firstViewer, password) {
-		return "", err
-	}
-	return password, nil
-}
 
 // streamURL spells a URL that a person can paste into a player. place is "HOST:PORT/STREAM".
 func streamURL(name string, password secret.Secret, place string) string {

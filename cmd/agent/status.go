@@ -65,8 +65,8 @@ func (a *agent) status(now time.Time) statusDocument {
 		UptimeSeconds: now.Sub(a.began).Seconds(),
 		ResidentBytes: residentBytes(),
 		Goroutines:    runtime.NumGoroutine(),
-		Owned:         a.owner != nil && a.owner.Claimed(),
-		Places:        a.places,
+		Owned:         a.owned(),
+		Places:        a.places(),
 		RTSP:          a.server.Stats(),
 		Camera: cameraStatus{
 			Name: src.Camera.Name, Driver: src.Camera.Driver, Path: src.Camera.Path, Why: src.Why,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/ocellus/ocellus/board"
@@ -19,5 +20,23 @@ func openLasting(b board.Board, state string, log *slog.Logger) (lasting, error)
 	if err != nil {
 		return lasting{}, err
 	}
-	return lasting{areas.New(vault, hal.Persist), areas.New(vault, hal.Keys)}, nil
+	return newLasting(vault), nil
+}
+
+// findLasting opens what an agent on this machine has made for a state directory, for a verb that runs without it;
+// fs.ErrNotExist for nothing.
+func findLasting(root, state string) (board.Board, lasting, error) {
+	b, err := board.Detect(root)
+	if err != nil && !errors.Is(err, board.ErrUnknown) {
+		return b, lasting{}, err
+	}
+	vault, err := board.FindVault(b, state)
+	if err != nil {
+		return b, lasting{}, err
+	}
+	return b, newLasting(vault), nil
+}
+
+func newLasting(v hal.Vault) lasting {
+	return lasting{areas.New(v, hal.Persist), areas.New(v, hal.Keys)}
 }

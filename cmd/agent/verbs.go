@@ -46,8 +46,8 @@ func checkVerb(_ context.Context, w world, args []string) error {
 		fmt.Fprintf(w.out, "config: warning: %s\n", line)
 	}
 	told("config", err, fine)
-	viewers, err := access.Check(*state)
-	told("viewers", err, fmt.Sprintf("%d", viewers))
+	known, err := checkOwner(w.root, *state)
+	told("owner", err, known)
 	told("certificate", checkCertificate(filepath.Join(*state, certificateName)), "no faults")
 	if faults > 0 {
 		return errQuiet
@@ -71,7 +71,7 @@ func viewerVerb(ctx context.Context, w world, args []string) error {
 	if (what == "add" || what == "remove") == (name == "") {
 		return usageError{"want: add NAME, remove NAME or list"}
 	}
-	viewers := viewerBook{*state}
+	viewers := viewerBook{w.root, *state}
 	switch what {
 	case "add":
 		r, err := viewers.add(ctx, viewerArgs{name, access.Role(*role)})
@@ -110,10 +110,10 @@ func printViewers(w world, list []access.Viewer) {
 	_ = t.Flush()
 }
 
-// viewerBook is the viewers, behind the socket or in the files.
-type viewerBook struct{ state string }
+// viewerBook is the viewers, behind the socket or in the owner's file.
+type viewerBook struct{ root, state string }
 
-// ask goes to the running agent; where none runs it takes the state's lock and does the same to the files.
+// ask goes to the running agent; where none runs it takes the state's lock and does the same to the file.
 func (v viewerBook) ask(ctx context.Context, name string, args viewerArgs, result any,
 	without func(g *access.Gate) error) error {
 	var sent any = args
@@ -132,11 +132,11 @@ func (v viewerBook) ask(ctx context.Context, name string, args viewerArgs, resul
 		return err
 	}
 	defer unlock()
-	gate, err := access.Open(v.state, silent())
+	owner, err := findOwnership(v.root, v.state)
 	if err != nil {
 		return err
 	}
-	return without(gate)
+	return without(access.NewGate(owner, silent()))
 }
 
 func (v viewerBook) add(ctx context.Context, args viewerArgs) (admitted, error) {

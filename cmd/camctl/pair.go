@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,23 +21,26 @@ import (
 // pairCommand makes the owner of a camera: it is the phone.
 type pairCommand struct {
 	homeFlag
-	Label  string `required:"" help:"Text of the QR code on the camera; - reads it from standard input."`
+	Label  string `help:"Text of the QR code on the camera; - reads it from standard input. A camera of yours needs none."`
 	Camera string `required:"" placeholder:"HOST:PORT" help:"Where the camera's LAN door is."`
 	Name   string `default:"camera" help:"How you call the camera."`
-	Viewer string `default:"viewer" help:"Name of the viewer that is made for you, for players that know only passwords."`
+	Viewer string `default:"viewer" help:"Name of the viewer that is made for you, for players that know only passwords; empty for none."`
 }
 
 // Run claims the camera, and prints the URLs of its streams. A camera that is paired already is left as it is.
 func (c *pairCommand) Run(ctx context.Context, s streams) error {
-	l, err := c.label(s.in)
-	if err != nil {
-		return err
-	}
 	file, h, err := c.open()
 	if err != nil {
 		return err
 	}
 	paired, known := h.Cameras[c.Name]
+	l, err := c.label(s.in)
+	if known && c.Label == "" {
+		return c.again(ctx, s, file, paired)
+	}
+	if err != nil {
+		return err
+	}
 	if known && paired.Fingerprint != l.Fingerprint.String() {
 		return fmt.Errorf("another camera is called %s: give this one another name with --name", c.Name)
 	}
@@ -57,6 +61,15 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 		}
 		fmt.Fprintf(s.err, "%s (%s) is yours\n", c.Name, l.Model)
 	}
+	return c.again(ctx, s, file, paired)
+}
+
+// again makes sure that players get in to a camera of the owner's, and prints the URLs of its streams.
+func (c *pairCommand) again(ctx context.Context, s streams, file *statefile.File[home], paired pairedCamera) error {
+	key, _, err := ownerKey(file)
+	if err != nil {
+		return err
+	}
 	paired.Address = c.Camera
 	if err := c.keep(file, paired); err != nil {
 		return err
@@ -64,6 +77,9 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	d, err := paired.door(key)
 	if err != nil {
 		return err
+	}
+	if c.Viewer == "" {
+		return nil
 	}
 	if paired.Password == "" {
 		if err := c.admit(ctx, d, &paired); err != nil {
@@ -98,6 +114,9 @@ func (c *pairCommand) keep(file *statefile.File[home], p pairedCamera) error {
 
 func (c *pairCommand) label(in io.Reader) (label.Label, error) {
 	text := c.Label
+	if text == "" {
+		return label.Label{}, &fault{exitUsage, fmt.Errorf("no camera of yours is called %s: give its label with --label", c.Name)}
+	}
 	if text == "-" {
 		var err error
 		if text, err = readLine(in); err != nil {
@@ -165,14 +184,23 @@ func (c *pairCommand) admit(ctx context.Context, d *door, p *pairedCamera) error
 	return err
 }
 
-// printURLs asks the camera where its streams are now.
+// printURLs asks the camera where its streams are now. What it calls itself is reached where its door was.
 func (p pairedCamera) printURLs(ctx context.Context, d *door, out io.Writer) error {
 	var status struct{ Places []string }
 	if err := d.command(ctx, "status", struct{}{}, &status); err != nil {
 		return err
 	}
+	host, _, err := net.SplitHostPort(p.Address)
+	if err != nil {
+		return err
+	}
 	for _, place := range status.Places {
-		fmt.Fprintf(out, "watch: rtsp://%s@%s\n", url.UserPassword(p.Viewer, p.Password), place)
+		where, stream, _ := strings.Cut(place, "/")
+		_, port, err := net.SplitHostPort(where)
+		if err != nil {
+			return fmt.Errorf("the camera's stream is at %q: %w", place, err)
+		}
+		fmt.Fprintf(out, "watch: rtsp://%s@%s/%s\n", url.UserPassword(p.Viewer, p.Password), net.JoinHostPort(host, port), stream)
 	}
 	return nil
 }

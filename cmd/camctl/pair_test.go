@@ -120,14 +120,20 @@ func (c *standIn) address() string { return strings.TrimPrefix(c.URL, "http://")
 func TestPair(t *testing.T) {
 	t.Parallel()
 	c, home := newCamera(t), t.TempDir()
-	const url = "watch: rtsp://viewer:p@192.0.2.7:8554/main\n"
+	const url = "watch: rtsp://viewer:p@127.0.0.1:8554/main\n"
 	code, out, errs := ctl(c.text(t), "pair", "--home", home, "--label", "-", "--camera", c.address())
 	if code != 0 || out != url || !strings.Contains(errs, "backup phrase") || !strings.Contains(errs, "is yours") {
 		t.Fatalf("pair: %d %q %q", code, out, errs)
 	}
-	code, out, errs = ctl("", "pair", "--home", home, "--label", c.text(t), "--camera", c.address())
-	if code != 0 || out != url {
-		t.Errorf("paired already: %d %q %q", code, out, errs)
+	for _, more := range [][]string{{"--label", c.text(t)}, nil} {
+		code, out, errs = ctl("", append([]string{"pair", "--home", home, "--camera", c.address()}, more...)...)
+		if code != 0 || out != url {
+			t.Errorf("paired already, %v: %d %q %q", more, code, out, errs)
+		}
+	}
+	code, _, errs = ctl("", "pair", "--home", home, "--name", "other", "--camera", c.address())
+	if code != exitUsage || !strings.Contains(errs, "give its label") {
+		t.Errorf("no label of a camera that is not known: %d %q", code, errs)
 	}
 	if c.viewers != 1 {
 		t.Errorf("%d viewers were made, want one", c.viewers)

@@ -58,17 +58,31 @@ func Open(nodes map[hal.Area]string) (*Vault, error) {
 // partitions of its own. What is destroyed there is overwritten in its place, which is as good as the file system and
 // the flash below it.
 func Files(dir string) (*Vault, error) {
-	nodes := map[hal.Area]string{}
-	for _, a := range []hal.Area{hal.Persist, hal.Keys} {
-		path := filepath.Join(dir, string(a)+".area")
+	nodes, err := FilesIn(dir)
+	if !errors.Is(err, fs.ErrNotExist) && err != nil {
+		return nil, err
+	}
+	for _, path := range nodes {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if err := statefile.WriteBytes(path, make([]byte, fileSize), 0o600); err != nil {
 				return nil, err
 			}
 		}
-		nodes[a] = path
 	}
 	return Open(nodes)
+}
+
+// FilesIn returns where Files has the areas in a folder; the error is fs.ErrNotExist where they are not there yet.
+func FilesIn(dir string) (map[hal.Area]string, error) {
+	nodes := map[hal.Area]string{}
+	var missing error
+	for _, a := range []hal.Area{hal.Persist, hal.Keys} {
+		nodes[a] = filepath.Join(dir, string(a)+".area")
+		if _, err := os.Stat(nodes[a]); err != nil {
+			missing = err
+		}
+	}
+	return nodes, missing
 }
 
 // Close closes the nodes.

@@ -12,7 +12,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/ocellus/ocellus/internal/statefile"
 )
@@ -37,20 +39,34 @@ type keys struct {
 // OpenKey returns the key in a place that lies outside of what it seals, and makes one where there is none. A damaged
 // one is an error: only a reset may replace it.
 func OpenKey(p statefile.Place) (key [KeySize]byte, err error) {
+	key, err = LoadKey(p)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	_, _ = rand.Read(key[:]) // never fails
 	err = statefile.At[keys](p, 1).Update(func(k *keys) error {
-		if k.Data == nil {
-			k.Data = make([]byte, KeySize)
-			_, _ = rand.Read(k.Data) // never fails
-		}
-		if copy(key[:], k.Data) < KeySize || len(k.Data) > KeySize {
-			return fmt.Errorf("%w: a key of %d bytes", statefile.ErrCorrupt, len(k.Data))
-		}
+		k.Data = key[:]
 		return nil
 	})
 	if err != nil {
-		return key, fmt.Errorf("open key in %s: %w", p, err)
+		return key, fmt.Errorf("make key in %s: %w", p, err)
 	}
 	return key, nil
+}
+
+// LoadKey is OpenKey for who changes nothing: fs.ErrNotExist where there is no key.
+func LoadKey(p statefile.Place) (key [KeySize]byte, err error) {
+	k, _, err := statefile.At[keys](p, 1).Load()
+	switch {
+	case err == nil && k.Data == nil:
+		err = fs.ErrNotExist
+	case err == nil && len(k.Data) != KeySize:
+		err = fmt.Errorf("%w: a key of %d bytes", statefile.ErrCorrupt, len(k.Data))
+	}
+	if err != nil {
+		return key, fmt.Errorf("open key in %s: %w", p, err)
+	}
+	return [KeySize]byte(k.Data), nil
 }
 
 // New seals what goes into inner. name is part of what is sealed and never changes.
@@ -65,6 +81,9 @@ func New(name string, key [KeySize]byte, inner statefile.Place) *Place {
 	}
 	return &Place{name, inner, aead}
 }
+
+// Is reports whether raw looks like what Store leaves in the inner place; whoever has the key knows more.
+func Is(raw []byte) bool { return bytes.HasPrefix(raw, []byte(magic)) }
 
 // Load opens what Store sealed. What was sealed with another key, or changed, is statefile.ErrCorrupt.
 func (p *Place) Load() ([]byte, error) {

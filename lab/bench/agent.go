@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -20,10 +22,71 @@ type agentOptions struct {
 	state string // a state directory to use again, or "" for a new one
 }
 
+// pair makes the state of a camera that has an owner, with camctl, as make run does.
+func (r *rig) pair(ctx context.Context) error {
+	r.owned = filepath.Join(r.dir, "owned")
+	if err := os.Mkdir(r.owned, 0o700); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	args, err := r.agentArgs(agentOptions{state: r.owned}, port)
+	if err != nil {
+		return err
+	}
+	p := &process{cmd: exec.CommandContext(ctx, r.agent, args...)}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	defer p.stop()
+	door, err := doorOf(ctx, r.owned)
+	if err != nil {
+		return err
+	}
+	label, err := exec.CommandContext(ctx, r.agent, "label", "--board", "sim", "--state", r.owned).Output()
+	if err != nil {
+		return fmt.Errorf("agent label: %w", err)
+	}
+	camctl := exec.CommandContext(ctx, filepath.Join(filepath.Dir(r.agent), "camctl"), "pair", "--home",
+		filepath.Join(r.dir, "owner"), "--camera", door, "--label", "-")
+	camctl.Stdin = bytes.NewReader(label)
+	out, err := camctl.Output()
+	if err != nil {
+		return fmt.Errorf("camctl pair: %w", err)
+	}
+	u, err := url.Parse(findURL(string(out)))
+	if err != nil {
+		return err
+	}
+	r.viewer = u.User
+	return nil
+}
+
+// doorOf waits for ports.json and returns where the LAN door is.
+func doorOf(ctx context.Context, state string) (string, error) {
+	for ctx.Err() == nil {
+		var ports struct{ Web string }
+		raw, err := os.ReadFile(filepath.Join(state, "ports.json"))
+		if err == nil && json.Unmarshal(raw, &ports) == nil && ports.Web != "" {
+			return ports.Web, nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return "", ctx.Err()
+}
+
 // startAgent runs the built agent on the sim board until it has told its URL.
 func (r *rig) startAgent(ctx context.Context, o agentOptions) (*process, error) {
 	if o.state == "" {
 		state, err := os.MkdirTemp(r.dir, "state-")
+		if err == nil {
+			err = copyState(state, r.owned)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -46,11 +109,34 @@ func (r *rig) startAgent(ctx context.Context, o agentOptions) (*process, error) 
 		p.stop()
 		return nil, err
 	}
+	u.User = r.viewer
+	p.url = u.String()
 	if err := ready(ctx, u.Host); err != nil {
 		p.stop()
 		return nil, err
 	}
 	return p, nil
+}
+
+// copyState copies the plain files of a state directory.
+func copyState(to, from string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), raw, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // agentArgs writes the configuration and makes the command line.
@@ -76,7 +162,7 @@ rtsp:
   tls_address: "off"
   udp_port: 0
 web:
-  address: "off"
+  address: 127.0.0.1:0
 status:
   address: "off"
 streams:
@@ -89,22 +175,9 @@ streams:
 // startUp measures exec -> RTSP port open and exec -> first RTP packet of sim's test card.
 func (r *rig) startUp(ctx context.Context) error {
 	const rounds = 9
-	state, err := os.MkdirTemp(r.dir, "state-")
-	if err != nil {
-		return err
-	}
-	first, err := r.startAgent(ctx, agentOptions{state: state}) // makes the viewer, once
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(first.url)
-	first.stop()
-	if err != nil {
-		return err
-	}
 	var open, packet []time.Duration
 	for range rounds {
-		o, p, err := r.startOnce(ctx, state, u.User)
+		o, p, err := r.startOnce(ctx, r.owned)
 		if err != nil {
 			return err
 		}
@@ -117,8 +190,8 @@ func (r *rig) startUp(ctx context.Context) error {
 	return nil
 }
 
-// startOnce starts the agent on a state directory that has its viewer and takes both times.
-func (r *rig) startOnce(ctx context.Context, state string, user *url.Userinfo) (open, packet time.Duration, err error) {
+// startOnce starts the agent on the state of a camera that has an owner and takes both times.
+func (r *rig) startOnce(ctx context.Context, state string) (open, packet time.Duration, err error) {
 	port, err := freePort()
 	if err != nil {
 		return 0, 0, err
@@ -139,7 +212,7 @@ func (r *rig) startOnce(ctx context.Context, state string, user *url.Userinfo) (
 		return 0, 0, err
 	}
 	open = time.Since(begin)
-	u := url.URL{Scheme: "rtsp", User: user, Host: host, Path: "/main"}
+	u := url.URL{Scheme: "rtsp", User: r.viewer, Host: host, Path: "/main"}
 	if err := load.FirstPacket(u.String()); err != nil {
 		return 0, 0, err
 	}

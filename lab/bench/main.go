@@ -15,6 +15,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -112,6 +113,8 @@ type rig struct {
 	dir       string
 	clip      string
 	clipFacts string
+	owned     string        // the state directory of a camera that has an owner
+	viewer    *url.Userinfo // who may watch it
 }
 
 // prepare makes the clip and builds the peers.
@@ -134,7 +137,10 @@ func prepare(ctx context.Context, dir string, o options) (*rig, error) {
 		return nil, err
 	}
 	r.clipFacts = facts(units)
-	return r, r.build(ctx)
+	if err := r.build(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.pair(ctx)
 }
 
 func facts(units []clip.Unit) string {

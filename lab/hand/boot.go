@@ -107,10 +107,9 @@ func confirm() error {
 	})
 }
 
-// persisted is what the lab keeps in persist.
+// persisted is what the lab keeps in persist, beside the fields of others.
 type persisted struct {
-	Version int    `json:"version"`
-	Floor   uint32 `json:"floor"`
+	Floor uint32 `json:"floor"`
 }
 
 func withVault(do func(v hal.Vault) error) error {
@@ -131,11 +130,22 @@ func raiseFloor(text string) error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(persisted{1, uint32(n)})
+	err = withVault(func(v hal.Vault) error {
+		raw, err := v.Load(hal.Persist)
+		if err != nil {
+			return err
+		}
+		fields := map[string]any{"version": 1}
+		if err := json.Unmarshal(raw, &fields); raw != nil && err != nil {
+			return err
+		}
+		fields["floor"] = n
+		if raw, err = json.Marshal(fields); err != nil {
+			return err
+		}
+		return v.Store(hal.Persist, raw)
+	})
 	if err != nil {
-		return err
-	}
-	if err := withVault(func(v hal.Vault) error { return v.Store(hal.Persist, raw) }); err != nil {
 		return err
 	}
 	return changeRecord(func(r *bootstate.Record) error {

@@ -25,7 +25,7 @@ import (
 // Absent is the value of a thing that is not there. It is no content: an empty file is another thing.
 const Absent = "(absent)"
 
-// The things of a board's disk that have a history, beside its files on /data: "/agent/viewers.json".
+// The things of a board's disk that have a history, beside its files on /data: "/agent/config.yaml".
 const (
 	Record  = "boot record" // its variables, as RecordText has them
 	Persist = string(hal.Persist)

@@ -3,8 +3,8 @@
 // its serial console, its network and its power plug, and reaches into it with the lab's hand (lab/hand), which a
 // second disk brings and which talks over a wire of its own, so that a test may break everything else.
 //
-// It knows built things alone: dist/qemu-virt-ARCH (make image) and dist/lab-ARCH (make lab). OCELLUS_DIST names
-// another place than dist/. The serial console of each board is kept in var/lab/TEST/console.log; its end is shown when
+// It knows built things alone: dist/qemu-virt-ARCH (make image), dist/lab-ARCH (make lab) and bin/camctl (make build).
+// OCELLUS_DIST names another place than dist/, OCELLUS_BIN than bin/. The serial console of each board is kept in var/lab/TEST/console.log; its end is shown when
 // the test fails.
 //
 // The emulator is killed by its process id when the test ends, and by the kernel when the test binary does. Methods
@@ -71,6 +71,7 @@ type Board struct {
 	options Options
 	image   string // folder of the built image
 	lab     string // image of the lab's disk
+	home    string // where camctl keeps the key of the board's owner
 	console *console
 	machine *machine // nil while the power is off
 	boots   int      // how many boots of this machine the test has waited for
@@ -90,7 +91,7 @@ func Boot(t testing.TB, o Options) *Board {
 	needFiles(t, o.Arch, filepath.Join(b.image, "disk.img"), filepath.Join(b.image, "emulator"),
 		filepath.Join(brought, "hand"))
 	scratch := t.TempDir()
-	b.lab = filepath.Join(scratch, "lab.img")
+	b.lab, b.home = filepath.Join(scratch, "lab.img"), filepath.Join(scratch, "owner")
 	if err := buildLab(t.Context(), filepath.Join(scratch, "lab"), b.lab, brought, o.Lab); err != nil {
 		t.Fatal(err)
 	}
@@ -429,17 +430,4 @@ func (b *Board) Addr(port int) string {
 		b.forward[port] = addr
 	}
 	return b.forward[port]
-}
-
-const rtspPort = 8554
-
-// URL is a stream's address with the credential that the board printed when it first started.
-func (b *Board) URL(stream string) string {
-	b.t.Helper()
-	printed := regexp.MustCompile(`watch: (rtsp://[^ :]+:[^ @]+@)`)
-	line, err := b.console.last(printed, "NAME:PASSWORD", bootLimit, b.machine.ended)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return printed.FindStringSubmatch(line)[1] + b.Addr(rtspPort) + "/" + stream
 }

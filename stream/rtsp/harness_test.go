@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -23,8 +25,11 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
 	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/codec/h264"
+	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/internal/monotime"
+	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/stream"
 )
 
@@ -180,13 +185,29 @@ func (c *camera) run(t testing.TB, fps int) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-// newGate returns a gate with one viewer, and his password.
+// newGate returns the gate of a camera that has an owner, with one viewer, and his password.
 func newGate(t testing.TB) (*access.Gate, string) {
 	t.Helper()
-	g, err := access.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	persist, log := statefile.Path(filepath.Join(t.TempDir(), "persist")), slog.New(slog.DiscardHandler)
+	h, _, err := access.OpenHardware(persist, "TEST-1")
 	if err != nil {
 		t.Fatal(err)
 	}
+	o, err := access.OpenOwnership(h, persist, statefile.Path(filepath.Join(t.TempDir(), "owner")), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, token := key.Public().(ed25519.PublicKey), [access.TokenSize]byte{1}
+	o.Expect(token, label.FingerprintOf(owner))
+	c := claim.Claim{Challenge: o.Challenge(), Owner: owner, Proof: claim.ByToken}
+	if _, err := o.Claim(c.Sign(key, token[:])); err != nil {
+		t.Fatal(err)
+	}
+	g := access.NewGate(o, log)
 	password, err := g.AddViewer("viewer", access.Watcher)
 	if err != nil {
 		t.Fatal(err)
