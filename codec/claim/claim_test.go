@@ -63,6 +63,10 @@ func anErased() Erased {
 	}
 }
 
+func anOrder() Order {
+	return Order{Nonce: nonce(6), Camera: [16]byte{1, 2, 3}, Epoch: 3, Own: nonce(5), Deed: GiveTo, Claim: Sum(signedClaim())}
+}
+
 // TestGolden pins the wire form of every message: cameras and phones that are out there speak it.
 func TestGolden(t *testing.T) {
 	t.Parallel()
@@ -72,6 +76,7 @@ func TestGolden(t *testing.T) {
 		"receipt":   aReceipt().Sign(key("hardware"), key("operational")),
 		"grant":     aGrant().Sign(key("owner")),
 		"erased":    anErased().Sign(key("hardware"), key("operational")),
+		"order":     anOrder().Sign(key("owner")),
 	}
 	for name, raw := range messages {
 		want, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
@@ -203,6 +208,22 @@ func TestErased(t *testing.T) {
 	}
 }
 
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	got, err := ParseOrder(anOrder().Sign(key("owner")), public(key("owner")))
+	if err != nil || !reflect.DeepEqual(got, anOrder()) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := ParseOrder(anOrder().Sign(key("thief")), public(key("owner"))); !errors.Is(err, ErrSignature) {
+		t.Errorf("not by the owner: %v", err)
+	}
+	later := anOrder()
+	later.Deed = GiveTo + 1
+	if _, err := ParseOrder(later.Sign(key("owner")), public(key("owner"))); !errors.Is(err, pack.ErrMalformed) {
+		t.Errorf("a deed that nobody knows: %v", err)
+	}
+}
+
 // TestEveryBitCounts: no message survives the change of any of its bits.
 func TestEveryBitCounts(t *testing.T) {
 	t.Parallel()
@@ -223,10 +244,12 @@ func TestEveryBitCounts(t *testing.T) {
 			_, err := ParseErased(raw, public(key("hardware")), public(key("operational")))
 			return err
 		},
+		"order": func(raw []byte) error { _, err := ParseOrder(raw, public(key("owner"))); return err },
 	}
 	good := map[string][]byte{
 		"claim": signedClaim(), "receipt": aReceipt().Sign(key("hardware"), key("operational")),
 		"grant": aGrant().Sign(key("owner")), "erased": anErased().Sign(key("hardware"), key("operational")),
+		"order": anOrder().Sign(key("owner")),
 	}
 	for name, raw := range good {
 		if err := parse[name](raw); err != nil {
@@ -248,6 +271,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(aReceipt().Sign(key("hardware"), key("operational")))
 	f.Add(aGrant().Sign(key("owner")))
 	f.Add(anErased().Sign(key("hardware"), key("operational")))
+	f.Add(anOrder().Sign(key("owner")))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if c, err := ParseChallenge(raw); err == nil && !bytes.Equal(c.Marshal(), raw) {
 			t.Errorf("challenge %x is written as %x", raw, c.Marshal())
@@ -256,5 +280,6 @@ func FuzzMessages(f *testing.F) {
 		_, _ = ParseReceipt(raw, nil, public(key("hardware")))
 		_, _ = ParseGrant(raw, public(key("owner")))
 		_, _ = ParseErased(raw, public(key("hardware")), public(key("operational")))
+		_, _ = ParseOrder(raw, public(key("owner")))
 	})
 }
