@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
@@ -50,6 +51,7 @@ type viewer struct {
 	HA1MD5    string    `json:"ha1_md5"`
 	HA1SHA256 string    `json:"ha1_sha256"`
 	Created   time.Time `json:"created"`
+	Grant     string    `json:"grant,omitempty"` // id of the grant by which he came, and with which he goes
 }
 
 // Viewer is what may be shown of one.
@@ -57,6 +59,7 @@ type Viewer struct {
 	Name    string    `json:"name"`
 	Role    Role      `json:"role"`
 	Created time.Time `json:"created"`
+	Grant   string    `json:"grant,omitempty"` // id of the grant by which he came
 }
 
 // Gate is what the owner's file says to doors that know only names and passwords. NewGate is the only door; its methods
@@ -102,7 +105,7 @@ func (g *Gate) Viewers() []Viewer {
 	list := []Viewer{}
 	_, viewers := g.admitted()
 	for name, v := range viewers {
-		list = append(list, Viewer{Name: name, Role: v.Role, Created: v.Created})
+		list = append(list, Viewer{Name: name, Role: v.Role, Created: v.Created, Grant: v.Grant})
 	}
 	slices.SortFunc(list, func(a, b Viewer) int { return strings.Compare(a.Name, b.Name) })
 	return list
@@ -112,39 +115,60 @@ func (g *Gate) Viewers() []Viewer {
 // and adds it again. The viewer is on the disk when AddViewer returns. ErrUnclaimed where there is nobody who could admit
 // somebody.
 func (g *Gate) AddViewer(name string, role Role) (secret.Secret, error) {
-	if err := ValidName(name); err != nil {
-		return "", err
-	}
 	if !role.known() {
 		return "", fmt.Errorf("add viewer %s: role %q is not one of %s", name, role, roleNames())
 	}
+	return g.add(name, func(*owned) (viewer, error) { return viewer{Role: role}, nil })
+}
+
+// AddGranted admits a viewer for somebody who holds a grant: for his players that know only passwords. The viewer may
+// what the grant says, while it holds.
+func (g *Gate) AddGranted(name string, grant [16]byte) (secret.Secret, error) {
+	return g.add(name, func(s *owned) (viewer, error) {
+		id := hex.EncodeToString(grant[:])
+		granted, err := claim.ParseGrant(s.Grants[id], s.Owner)
+		if err != nil {
+			return viewer{}, fmt.Errorf("add viewer %s: no grant %s: %w", name, id, ErrUnknown)
+		}
+		return viewer{Role: Role(granted.Role), Grant: id}, nil
+	})
+}
+
+func (g *Gate) add(name string, what func(s *owned) (viewer, error)) (secret.Secret, error) {
+	if err := ValidName(name); err != nil {
+		return "", err
+	}
 	password := secret.Secret(strings.ToLower(rand.Text()[:passwordLength]))
-	err := g.update(func(viewers map[string]viewer, realm string) error {
-		if _, ok := viewers[name]; ok {
+	var added viewer
+	err := g.update(func(s *owned) (err error) {
+		if _, ok := s.Viewers[name]; ok {
 			return fmt.Errorf("add viewer %s: %w", name, ErrExists)
 		}
-		if len(viewers) >= MaxViewers {
-			return fmt.Errorf("add viewer %s: there are %d already, remove one first", name, len(viewers))
+		if len(s.Viewers) >= MaxViewers {
+			return fmt.Errorf("add viewer %s: there are %d already, remove one first", name, len(s.Viewers))
 		}
-		v := digests(name, realm, password)
-		v.Role, v.Created = role, time.Now().UTC().Truncate(time.Second)
-		viewers[name] = v
+		if added, err = what(s); err != nil {
+			return err
+		}
+		v := digests(name, s.Realm, password)
+		v.Role, v.Grant, v.Created = added.Role, added.Grant, time.Now().UTC().Truncate(time.Second)
+		s.Viewers[name] = v
 		return nil
 	})
 	if err != nil {
 		return "", err
 	}
-	g.log.Info("viewer added", "name", name, "role", role)
+	g.log.Info("viewer added", "name", name, "role", added.Role)
 	return password, nil
 }
 
 // RemoveViewer takes a viewer's access away, at once.
 func (g *Gate) RemoveViewer(name string) error {
-	err := g.update(func(viewers map[string]viewer, _ string) error {
-		if _, ok := viewers[name]; !ok {
+	err := g.update(func(s *owned) error {
+		if _, ok := s.Viewers[name]; !ok {
 			return fmt.Errorf("remove viewer %q: %w", name, ErrUnknown)
 		}
-		delete(viewers, name)
+		delete(s.Viewers, name)
 		return nil
 	})
 	if err == nil {
@@ -154,7 +178,7 @@ func (g *Gate) RemoveViewer(name string) error {
 }
 
 // update changes the owner's file.
-func (g *Gate) update(edit func(viewers map[string]viewer, realm string) error) error {
+func (g *Gate) update(edit func(s *owned) error) error {
 	if g.owner == nil {
 		return ErrUnclaimed
 	}
@@ -162,16 +186,37 @@ func (g *Gate) update(edit func(viewers map[string]viewer, realm string) error) 
 		if s.Realm == "" {
 			s.Realm = g.realm
 		}
-		return edit(s.Viewers, s.Realm)
+		return edit(s)
 	})
 }
 
 // Still reports whether an identity that AuthenticateDigest once returned would be let in now: its viewer was not
-// removed, nor removed and added again, and the owner is the same. A door asks from time to time on behalf of a session that lasts.
+// removed, nor removed and added again, the owner is the same, and the grant by which he came, if he did, still holds. A
+// door asks from time to time on behalf of a session that lasts.
 func (g *Gate) Still(id Identity) bool {
 	_, viewers := g.admitted()
 	v, ok := viewers[id.Name]
-	return ok && v.HA1SHA256 == id.credential && v.Role == id.Role
+	if !ok || v.HA1SHA256 != id.credential || v.Role != id.Role {
+		return false
+	}
+	_, ok = g.allowed(v, time.Now())
+	return ok
+}
+
+// allowed tells what of his role a viewer may now (nil: all of it), and whether he may anything.
+func (g *Gate) allowed(v viewer, now time.Time) (scope []Action, ok bool) {
+	if v.Grant == "" {
+		return nil, true
+	}
+	s := g.owner.snapshot()
+	if s == nil {
+		return nil, false
+	}
+	granted, err := claim.ParseGrant(s.Grants[v.Grant], s.Owner)
+	if err != nil || !holds(granted, now) {
+		return nil, false
+	}
+	return identityOf(granted).scope, true
 }
 
 // Penalty tells how long a door holds back its refusal to this name and address: nothing at first, longer with each

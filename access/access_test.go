@@ -133,19 +133,21 @@ func TestNobodyWithoutOwner(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrDenied)
 		}
 	}
-	ends := map[string]func(o *Ownership) error{
-		"reset": func(o *Ownership) error {
-			_, err := o.Disown([claim.NonceSize]byte{}, func() error { return nil })
+	ends := map[string]func(o *Ownership, p phone) error{
+		"reset": func(o *Ownership, _ phone) error {
+			_, err := o.Disown(func() error { return nil })
 			return err
 		},
-		"handed over": func(o *Ownership) error {
-			_, err := o.HandOver(newPhone(o).claim(o.Challenge(), claim.ByOwner, nil))
+		"handed over": func(o *Ownership, p phone) error {
+			raw := newPhone(o).claim(o.Challenge(), claim.ByOwner, nil)
+			_, err := o.HandOver(p.order(o, claim.GiveTo, raw), raw)
 			return err
 		},
 	}
 	for name, end := range ends {
 		var c camera
-		g := gate(t, &c)
+		o, p := owner(t, &c)
+		g := NewGate(o, slog.New(slog.DiscardHandler))
 		password, err := g.AddViewer("anna", Watcher)
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +157,7 @@ func TestNobodyWithoutOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := end(g.owner); err != nil {
+		if err := end(o, p); err != nil {
 			t.Fatal(err)
 		}
 		for when, g := range map[string]*Gate{"at once": g, "after a start": gate(t, &c)} {
@@ -238,10 +240,10 @@ func TestNamesAndRoles(t *testing.T) {
 			t.Errorf("name %q: got %d characters, %v", name, len(password.Reveal()), err)
 		}
 	}
-	for role, actions := range map[Role]string{Owner: "watch inspect configure admit", Member: "watch inspect",
+	for role, actions := range map[Role]string{Owner: "watch inspect configure admit own", Member: "watch inspect",
 		Watcher:   "watch",
 		Installer: "watch inspect configure", "": "", "root": ""} {
-		for _, a := range []Action{Watch, Inspect, Configure, Admit} {
+		for _, a := range []Action{Watch, Inspect, Configure, Admit, Own} {
 			if got, want := role.May(a), strings.Contains(actions, string(a)); got != want {
 				t.Errorf("%s may %s: got %v, want %v", role, a, got, want)
 			}

@@ -51,7 +51,11 @@ func (g *Gate) AuthenticateDigest(d DigestResponse, from netip.Addr) (Identity, 
 		g.guesses.fail(time.Now(), d.Username, from)
 		return Identity{}, fmt.Errorf("authenticate: %w", ErrDenied)
 	}
-	return Identity{Name: d.Username, Role: v.Role, credential: v.HA1SHA256}, nil
+	scope, ok := g.allowed(v, time.Now())
+	if !ok {
+		return Identity{}, fmt.Errorf("authenticate %s: the grant does not hold: %w", d.Username, ErrDenied)
+	}
+	return Identity{Name: d.Username, Role: v.Role, credential: v.HA1SHA256, scope: scope}, nil
 }
 
 // digests makes the two HA1 of a password.

@@ -18,8 +18,10 @@ const persistVersion = 1
 // lasting is what access keeps in the area persist. Other rooms have fields of their own there. Fields are only added.
 type lasting struct {
 	Hardware *hardwareKeys `json:"hardware,omitempty"`
-	Epoch    uint32        `json:"epoch,omitempty"`         // how often the camera was reset
+	Epoch    uint32        `json:"epoch,omitempty"`         // how often the camera was reset or handed over
 	Failures uint32        `json:"failed_proofs,omitempty"` // a power of two: see proofs
+	// Resetting: a reset was begun, and what is on the disk is nobody's. See EndReset.
+	Resetting bool `json:"resetting,omitempty"`
 }
 
 // hardwareKeys is the hardware identity as it is stored. It is the one place where the setup secret lies readable: who

@@ -22,6 +22,8 @@ var (
 	ErrClaimed = errors.New("the camera has an owner already")
 	// ErrUnclaimed: the camera has no owner yet.
 	ErrUnclaimed = errors.New("the camera has no owner")
+	// ErrParted: the camera was reset and has not started anew yet.
+	ErrParted = errors.New("the camera was reset and starts anew: ask again in a few seconds")
 )
 
 // TokenSize is the size of a one-time token in bytes.
@@ -62,6 +64,8 @@ type Ownership struct {
 	epoch  uint32
 	nonce  [claim.NonceSize]byte // of the challenge
 	token  *oneTime              // nil for none
+	asked  *question             // nil for none
+	parted bool                  // from its owner, until the program starts anew
 }
 
 // oneTime is a claim token that came with the credentials of the network.
@@ -94,10 +98,21 @@ func OpenOwnership(h *Hardware, persist, sealedOwner statefile.Place, log *slog.
 	case err != nil:
 		return nil, err
 	}
-	if state.Epoch == o.epoch && len(state.Owner) == claim.KeySize && len(state.Key) == ed25519.SeedSize {
-		o.state = &state
+	if len(state.Owner) == claim.KeySize && len(state.Key) == ed25519.SeedSize {
+		o.adopt(&state)
 	}
 	return o, nil
+}
+
+// adopt takes what the owner's file says, if it is of this epoch. One of the next epoch is that of a hand-over whose
+// last write was cut off.
+func (o *Ownership) adopt(s *owned) {
+	if s.Epoch == o.epoch+1 {
+		o.raise(s.Epoch)
+	}
+	if s.Epoch == o.epoch {
+		o.state = s
+	}
 }
 
 func (o *Ownership) snapshot() *owned {
@@ -108,6 +123,12 @@ func (o *Ownership) snapshot() *owned {
 
 // Claimed reports whether the camera has an owner.
 func (o *Ownership) Claimed() bool { return o.snapshot() != nil }
+
+func (o *Ownership) parting() bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.parted
+}
 
 // Hardware is the camera's hardware identity.
 func (o *Ownership) Hardware() *Hardware { return o.hardware }
@@ -150,6 +171,9 @@ func (o *Ownership) Claim(raw []byte) (receipt []byte, err error) {
 		}
 		return nil, ErrClaimed
 	}
+	if o.parting() {
+		return nil, ErrParted
+	}
 	c, err := claim.ParseClaim(raw)
 	if err == nil {
 		err = c.Answers(o.Challenge())
@@ -160,7 +184,7 @@ func (o *Ownership) Claim(raw []byte) (receipt []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.take(c)
+	return o.take(c, c.Epoch)
 }
 
 // check judges the proof of a claim, and remembers wrong ones through power cuts.
@@ -192,7 +216,7 @@ func (o *Ownership) proofKey(c *claim.Received) ([]byte, error) {
 }
 
 // take makes the operational identity and stores the owner: the one write that counts.
-func (o *Ownership) take(c *claim.Received) ([]byte, error) {
+func (o *Ownership) take(c *claim.Received, epoch uint32) ([]byte, error) {
 	_, operational, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -201,7 +225,7 @@ func (o *Ownership) take(c *claim.Received) ([]byte, error) {
 	r := claim.Receipt{Claim: sum, Hardware: o.hardware.Public(), Operational: operational.Public().(ed25519.PublicKey)}
 	_, _ = rand.Read(r.ID[:])
 	s := &owned{
-		Owner: c.Owner, Epoch: c.Epoch, ID: r.ID[:], Key: operational.Seed(), Claim: sum[:],
+		Owner: c.Owner, Epoch: epoch, ID: r.ID[:], Key: operational.Seed(), Claim: sum[:],
 		Receipt: r.Sign(o.hardware.key, operational),
 	}
 	if err := o.file.Store(*s); err != nil {
@@ -209,7 +233,7 @@ func (o *Ownership) take(c *claim.Received) ([]byte, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.state, o.token = s, nil
+	o.state, o.token, o.asked = s, nil, nil
 	_, _ = rand.Read(o.nonce[:])
 	o.log.Info("the camera has an owner", "id", hex.EncodeToString(s.ID))
 	return s.Receipt, nil

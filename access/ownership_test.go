@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"reflect"
@@ -198,9 +197,10 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("claim of an owned camera, %s: %v", name, err)
 		}
 	}
-	if _, err := o.Disown([claim.NonceSize]byte{}, func() error { return nil }); err != nil {
+	if _, err := o.Disown(func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+	o = c.start(t)
 	if _, err := o.Claim(raw); !errors.Is(err, claim.ErrStale) {
 		t.Errorf("a claim replayed after a reset: %v", err)
 	}
@@ -246,42 +246,12 @@ func TestClaimByToken(t *testing.T) {
 	if _, err := o.Claim(p.claim(o.Challenge(), claim.ByToken, token)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.Disown([claim.NonceSize]byte{}, func() error { return nil }); err != nil {
+	if _, err := o.Disown(func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+	o = c.start(t)
 	if _, err := o.Claim(p.claim(o.Challenge(), claim.ByToken, token)); !errors.Is(err, claim.ErrProof) {
 		t.Errorf("the token a second time: %v", err)
-	}
-}
-
-// TestPowerCuts: a claim and a reset are cut at every store. There is an owner or none, and the one who got his receipt
-// is it.
-func TestPowerCuts(t *testing.T) {
-	t.Parallel()
-	for cut := range 4 {
-		var c camera
-		o := c.start(t)
-		_, _ = o.Claim(newPhone(o).claim(o.Challenge(), claim.BySecret, []byte("wrong"))) // so that a right one stores, too
-		p, left := newPhone(o), cut
-		c.persist.power, c.owner.power = &left, &left
-		raw := p.bySecret(o.Challenge())
-		_, err := o.Claim(raw)
-		c.persist.power, c.owner.power = nil, nil
-		o = c.start(t)
-		if o.Claimed() != (err == nil) {
-			t.Errorf("cut after %d stores: owner %v, answer %v", cut, o.Claimed(), err)
-		}
-		if err != nil {
-			continue
-		}
-		left = cut - 2
-		c.persist.power, c.owner.power = &left, &left
-		destroyed := false
-		_, err = o.Disown([claim.NonceSize]byte{}, func() error { destroyed = true; return nil })
-		c.persist.power, c.owner.power = nil, nil
-		if o = c.start(t); o.Claimed() == (err == nil) || destroyed != (err == nil) {
-			t.Errorf("reset cut after %d stores: owner %v, keys destroyed %v, answer %v", left, o.Claimed(), destroyed, err)
-		}
 	}
 }
 
@@ -384,6 +354,9 @@ func TestGrantsThatAreNone(t *testing.T) {
 		"another camera": func(g *claim.Grant) { g.Camera[0] ^= 1 },
 		"owner":          func(g *claim.Grant) { g.Role = string(Owner) },
 		"unknown role":   func(g *claim.Grant) { g.Role = "king" },
+		"no beginning":   func(g *claim.Grant) { g.Ends = time.Now().Add(time.Hour) },
+		"ended":          func(g *claim.Grant) { g.Begins, g.Ends = time.Unix(1, 0), time.Unix(2, 0) },
+		"ends first":     func(g *claim.Grant) { g.Begins, g.Ends = time.Now().Add(2*time.Hour), time.Now().Add(time.Hour) },
 	}
 	for name, change := range bad {
 		g := grant(o, anna, Member)
@@ -395,78 +368,24 @@ func TestGrantsThatAreNone(t *testing.T) {
 	if _, err := o.Grant(grant(o, anna, Member).Sign(anna.key)); !errors.Is(err, claim.ErrSignature) {
 		t.Errorf("granted by the subject itself: %v", err)
 	}
+	first := newPhone(o)
 	for i := range MaxGrants {
-		if _, err := o.Grant(grant(o, newPhone(o), Watcher).Sign(p.key)); err != nil {
+		to := newPhone(o)
+		if i == 0 {
+			to = first
+		}
+		if _, err := o.Grant(grant(o, to, Watcher).Sign(p.key)); err != nil {
 			t.Fatalf("grant %d: %v", i, err)
 		}
 	}
 	if _, err := o.Grant(grant(o, anna, Watcher).Sign(p.key)); err == nil {
 		t.Error("more grants than there may be")
 	}
+	if _, err := o.Grant(grant(o, first, Member).Sign(p.key)); !errors.Is(err, ErrExists) {
+		t.Errorf("two grants for one key: %v", err)
+	}
 	if _, err := o.ByKey(anna.public(), time.Now()); !errors.Is(err, ErrDenied) {
 		t.Error(err)
-	}
-}
-
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	var c camera
-	o, old := owner(t, &c)
-	anna, next := newPhone(o), newPhone(o)
-	if _, err := o.Grant(grant(o, anna, Member).Sign(old.key)); err != nil {
-		t.Fatal(err)
-	}
-	before, _, _ := o.Operational()
-	if _, err := o.HandOver(next.bySecret(o.Challenge())); !errors.Is(err, claim.ErrProof) {
-		t.Errorf("by another proof: %v", err)
-	}
-	raw := next.claim(o.Challenge(), claim.ByOwner, nil)
-	receipt, err := o.HandOver(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := claim.ParseReceipt(receipt, raw, o.Hardware().Public())
-	if err != nil || r.ID == before {
-		t.Errorf("the operational identity stays: %v", err)
-	}
-	o = c.start(t)
-	for name, who := range map[string]struct {
-		phone
-		ok bool
-	}{"the new owner": {next, true}, "the old one": {old, false}, "the old one's friend": {anna, false}} {
-		if _, err := o.ByKey(who.public(), time.Now()); (err == nil) != who.ok {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestDisown(t *testing.T) {
-	t.Parallel()
-	var c camera
-	o, p := owner(t, &c)
-	_, operational, _ := o.Operational()
-	hardware, request := o.Hardware().Public(), [claim.NonceSize]byte{7}
-	receipt, err := o.Disown(request, func() error { c.owner.content = nil; return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := claim.ParseErased(receipt, hardware, operational.Public().(ed25519.PublicKey))
-	if err != nil || e.Request != request || e.Epoch != 1 {
-		t.Errorf("%+v, %v", e, err)
-	}
-	if _, err := o.ByKey(p.public(), time.Now()); !errors.Is(err, ErrUnclaimed) {
-		t.Error(err)
-	}
-	next := newPhone(c.start(t))
-	o = c.start(t)
-	if _, err := o.Claim(next.bySecret(o.Challenge())); err != nil {
-		t.Errorf("claimed again with its label: %v", err)
-	}
-	if !o.Hardware().Public().Equal(hardware) {
-		t.Error("the hardware identity changed")
-	}
-	if _, err := c.start(t).Disown(request, func() error { return fmt.Errorf("the disk is gone") }); err == nil {
-		t.Error("keys that were not destroyed are told as destroyed")
 	}
 }
 
@@ -478,7 +397,7 @@ func TestGoldenOwner(t *testing.T) {
 	if err := file.Store(owned{
 		Owner: []byte{1}, Epoch: 2, ID: []byte{3}, Key: []byte{4}, Claim: []byte{5}, Receipt: []byte{6},
 		Grants: map[string][]byte{"07": {8}}, Revoked: map[string]string{"09": "2030-01-01T00:00:00Z"}, Realm: "r",
-		Viewers: map[string]viewer{"anna": {Watcher, "0a", "0b", time.Unix(0, 0).UTC()}},
+		Viewers: map[string]viewer{"anna": {Watcher, "0a", "0b", time.Unix(0, 0).UTC(), "07"}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -502,7 +421,8 @@ func TestGoldenOwner(t *testing.T) {
       "role": "viewer",
       "ha1_md5": "0a",
       "ha1_sha256": "0b",
-      "created": "1970-01-01T00:00:00Z"
+      "created": "1970-01-01T00:00:00Z",
+      "grant": "07"
     }
   }
 }
@@ -512,7 +432,7 @@ func TestGoldenOwner(t *testing.T) {
 	}
 	place = memory{}
 	persist := statefile.At[lasting](&place, persistVersion)
-	if err := persist.Store(lasting{&hardwareKeys{[]byte{1}, "S", "M"}, 2, 4}); err != nil {
+	if err := persist.Store(lasting{&hardwareKeys{[]byte{1}, "S", "M"}, 2, 4, true}); err != nil {
 		t.Fatal(err)
 	}
 	const wantPersist = `{
@@ -523,7 +443,8 @@ func TestGoldenOwner(t *testing.T) {
     "key": "AQ==",
     "setup_secret": "S",
     "model": "M"
-  }
+  },
+  "resetting": true
 }
 `
 	if string(place.content) != wantPersist {

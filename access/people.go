@@ -2,8 +2,8 @@ package access
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,26 +69,17 @@ func (o *Ownership) Grants() []claim.Grant {
 }
 
 // Grant takes a grant that the owner signed for this camera. It holds when Grant returns. A grant that was revoked does
-// not come back.
+// not come back, and a key has one grant at a time (ErrExists).
 func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {
 	var g claim.Grant
 	err := o.update(func(s *owned) (err error) {
 		if g, err = claim.ParseGrant(raw, s.Owner); err != nil {
 			return err
 		}
-		id := hex.EncodeToString(g.ID[:])
-		_, revoked := s.Revoked[id]
-		switch {
-		case string(g.Camera[:]) != string(s.ID):
-			return fmt.Errorf("grant %q: it is for another camera: %w", g.Name, ErrDenied)
-		case revoked:
-			return fmt.Errorf("grant %q: it was revoked: %w", g.Name, ErrDenied)
-		case !Role(g.Role).known() || Role(g.Role) == Owner:
-			return fmt.Errorf("grant %q: role %.40q can't be granted", g.Name, g.Role)
-		case len(s.Grants) >= MaxGrants && s.Grants[id] == nil:
-			return fmt.Errorf("grant %q: there are %d already, revoke one first", g.Name, len(s.Grants))
+		if err := s.takes(g, time.Now()); err != nil {
+			return fmt.Errorf("grant %q: %w", g.Name, err)
 		}
-		s.Grants[id] = raw
+		s.Grants[hex.EncodeToString(g.ID[:])] = raw
 		return nil
 	})
 	if err == nil {
@@ -97,7 +88,45 @@ func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {
 	return g, err
 }
 
-// Revoke takes a grant back, at once and for good. An id that was never seen is remembered, too: the owner may revoke
+// takes says what keeps a grant from being taken. Grants that ended make room for others.
+func (s *owned) takes(g claim.Grant, now time.Time) error {
+	id := hex.EncodeToString(g.ID[:])
+	_, revoked := s.Revoked[id]
+	switch {
+	case string(g.Camera[:]) != string(s.ID):
+		return fmt.Errorf("it is for another camera: %w", ErrDenied)
+	case revoked:
+		return fmt.Errorf("it was revoked: %w", ErrDenied)
+	case !Role(g.Role).known() || Role(g.Role) == Owner:
+		return fmt.Errorf("role %.40q can't be granted", g.Role)
+	case !g.Ends.IsZero() && (g.Begins.IsZero() || !g.Begins.Before(g.Ends)):
+		// A camera whose clock was never set is in 1970: before the beginning, so that nothing lives on in it.
+		return errors.New("what ends has to begin, too, and before")
+	case !g.Ends.IsZero() && !now.Before(g.Ends):
+		return errors.New("it has ended")
+	}
+	for other, raw := range s.Grants {
+		o, err := claim.ParseGrant(raw, s.Owner)
+		switch {
+		case err != nil || !o.Ends.IsZero() && !now.Before(o.Ends):
+			s.drop(other)
+		case other != id && o.Subject.Equal(g.Subject):
+			return fmt.Errorf("%q has the same key, revoke that first: %w", o.Name, ErrExists)
+		}
+	}
+	if len(s.Grants) >= MaxGrants && s.Grants[id] == nil {
+		return fmt.Errorf("there are %d already, revoke one first", len(s.Grants))
+	}
+	return nil
+}
+
+// drop takes a grant out, and the viewers who came by it.
+func (s *owned) drop(id string) {
+	delete(s.Grants, id)
+	maps.DeleteFunc(s.Viewers, func(_ string, v viewer) bool { return v.Grant == id })
+}
+
+// Revoke takes a grant back, at once and for good, and the viewers who came by it. An id that was never seen is remembered, too: the owner may revoke
 // what has not arrived yet.
 func (o *Ownership) Revoke(id [16]byte) error {
 	name := hex.EncodeToString(id[:])
@@ -106,7 +135,7 @@ func (o *Ownership) Revoke(id [16]byte) error {
 		if g, err := claim.ParseGrant(s.Grants[name], s.Owner); err == nil && !g.Ends.IsZero() {
 			ends = g.Ends.Format(time.RFC3339)
 		}
-		delete(s.Grants, name)
+		s.drop(name)
 		forget(s.Revoked, time.Now())
 		if len(s.Revoked) >= 16*MaxGrants {
 			return fmt.Errorf("revoke: %d grants are revoked already; a factory reset forgets them", len(s.Revoked))
@@ -154,63 +183,4 @@ func copied[V any](m map[string]V) map[string]V {
 	next := make(map[string]V, len(m)+1)
 	maps.Copy(next, m)
 	return next
-}
-
-// HandOver makes the sender of a claim the owner in the place of the present one, whose word for it the caller has. The
-// claim answers Challenge and says claim.ByOwner. The camera gets a new operational identity; every grant ends, and every
-// viewer.
-func (o *Ownership) HandOver(raw []byte) (receipt []byte, err error) {
-	o.change.Lock()
-	defer o.change.Unlock()
-	if !o.Claimed() {
-		return nil, ErrUnclaimed
-	}
-	c, err := claim.ParseClaim(raw)
-	if err == nil {
-		err = c.Answers(o.Challenge())
-	}
-	if err == nil && c.Proof != claim.ByOwner {
-		err = fmt.Errorf("hand over: %w: another proof", claim.ErrProof)
-	}
-	if err == nil {
-		err = c.Check(nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return o.take(c)
-}
-
-// Disown forgets the owner: the epoch goes up, so that no word given to him counts again, and the receipt says so to
-// him. destroy destroys the keys under which his data lie; what it leaves readable is nothing. After a power cut in
-// between, the camera has no owner and Disown may be called again. request is a nonce of who asked.
-func (o *Ownership) Disown(request [claim.NonceSize]byte, destroy func() error) (receipt []byte, err error) {
-	o.change.Lock()
-	defer o.change.Unlock()
-	s := o.snapshot()
-	err = o.persist.Update(func(v *lasting) error {
-		v.Epoch++
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.state, o.token, o.epoch = nil, nil, v.Epoch
-		_, _ = rand.Read(o.nonce[:])
-		return nil
-	})
-	if err == nil {
-		err = destroy()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("disown: %w", err)
-	}
-	o.log.Info("the camera has no owner any more")
-	if s == nil {
-		return nil, nil
-	}
-	operational := ed25519.NewKeyFromSeed(s.Key)
-	e := claim.Erased{
-		Operational: operational.Public().(ed25519.PublicKey), Hardware: o.hardware.Public(), Epoch: o.Challenge().Epoch,
-		Request: request,
-	}
-	copy(e.ID[:], s.ID)
-	return e.Sign(o.hardware.key, operational), nil
 }

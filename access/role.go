@@ -24,8 +24,9 @@ const (
 	Watch     Action = "watch"     // live pictures and snapshots
 	Inspect   Action = "inspect"   // status, figures, what the board has
 	Configure Action = "configure" // change how the camera works
-	Admit     Action = "admit"     // add and remove viewers
+	Admit     Action = "admit"     // add and remove viewers, grant and revoke
 	Update    Action = "update"    // put another release on the camera
+	Own       Action = "own"       // hand the camera over, unbind it
 )
 
 // May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.
