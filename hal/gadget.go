@@ -55,9 +55,11 @@ type LED interface {
 
 // Button is the camera's push button.
 //
-// Law (haltest.Button): Next waits for the next release and returns how long the button was held, bounces removed. It
-// returns ErrClosed after Close.
+// Law (haltest.Button): Next waits for the next release and returns how long the button was held, bounces removed.
+// Pressed waits until the button is down and takes nothing away: the Next behind it tells of that press. Both return
+// ErrClosed after Close.
 type Button interface {
+	Pressed(ctx context.Context) error
 	Next(ctx context.Context) (held time.Duration, err error)
 	Close() error
 }

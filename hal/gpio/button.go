@@ -43,22 +43,40 @@ func debounceValue() uint64 {
 	return binary.NativeEndian.Uint64(b[:])
 }
 
+// Pressed implements hal.Button.
+func (b *Button) Pressed(ctx context.Context) error {
+	for !b.down {
+		if _, _, err := b.edge(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Next implements hal.Button.
 func (b *Button) Next(ctx context.Context) (time.Duration, error) {
 	for {
-		e, err := b.event(ctx)
-		if err != nil {
-			return 0, err
-		}
-		at := time.Duration(e.timestamp)
-		if e.id == edgeRising {
-			b.pressed, b.down = at, true
-		}
-		if e.id == edgeFalling && b.down {
-			b.down = false
-			return at - b.pressed, nil
+		if held, released, err := b.edge(ctx); err != nil || released {
+			return held, err
 		}
 	}
+}
+
+// edge takes the next edge: the button goes down, or is released after it was held.
+func (b *Button) edge(ctx context.Context) (held time.Duration, released bool, err error) {
+	e, err := b.event(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	at := time.Duration(e.timestamp)
+	switch {
+	case e.id == edgeRising:
+		b.pressed, b.down = at, true
+	case e.id == edgeFalling && b.down:
+		b.down = false
+		return at - b.pressed, true, nil
+	}
+	return 0, false, nil
 }
 
 // event waits for an edge.

@@ -178,7 +178,9 @@ func buttonLaws(o ButtonOptions) []law[hal.Button] {
 	return []law[hal.Button]{
 		{"next tells how long it was held", o.tellsHeld},
 		{"a bounce is no press", o.ignoresBounce},
+		{"pressed tells a press and leaves it to next", o.tellsPressed},
 		{"next heeds its context", buttonHeedsContext},
+		{"pressed heeds its context", pressedHeedsContext},
 		{"close unblocks next", closeUnblocksButton},
 		{"close is idempotent", closeButtonTwice},
 	}
@@ -218,6 +220,40 @@ func (o ButtonOptions) ignoresBounce(ctx context.Context, b hal.Button) error {
 	return b.Close()
 }
 
+func (o ButtonOptions) tellsPressed(ctx context.Context, b hal.Button) error {
+	if o.Press == nil {
+		return errors.Join(skipf("nobody can press this button"), b.Close())
+	}
+	for range 2 {
+		soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		err := wantError("Pressed of a button that is up", b.Pressed(soon), context.DeadlineExceeded)
+		cancel()
+		if err == nil {
+			err = o.Press(200 * time.Millisecond)
+		}
+		if err == nil {
+			err = errors.Join(b.Pressed(ctx), b.Pressed(ctx)) // the second one is a look at the same press
+		}
+		held, fault := b.Next(ctx)
+		if err = errors.Join(err, fault); err != nil {
+			return errors.Join(err, b.Close())
+		}
+		if held < 100*time.Millisecond {
+			return errors.Join(fmt.Errorf("held for 200ms, told %v", held), b.Close())
+		}
+	}
+	return b.Close()
+}
+
+func pressedHeedsContext(ctx context.Context, b hal.Button) error {
+	err := within(promptly, "Pressed with a deadline", func() error {
+		soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		return wantError("Pressed with a deadline", b.Pressed(soon), context.DeadlineExceeded)
+	})
+	return errors.Join(err, b.Close())
+}
+
 func buttonHeedsContext(ctx context.Context, b hal.Button) error {
 	err := within(promptly, "Next with a deadline", func() error {
 		soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
@@ -250,6 +286,7 @@ func closeButtonTwice(ctx context.Context, b hal.Button) error {
 	}
 	return within(promptly, "Next after Close", func() error {
 		_, err := b.Next(ctx)
-		return wantError("Next after Close", err, hal.ErrClosed)
+		return errors.Join(wantError("Next after Close", err, hal.ErrClosed),
+			wantError("Pressed after Close", b.Pressed(ctx), hal.ErrClosed))
 	})
 }

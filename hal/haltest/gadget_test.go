@@ -83,6 +83,8 @@ type fakeButton struct {
 	presses chan time.Duration
 	done    chan struct{}
 	closed  bool
+	held    time.Duration // of a press that Pressed has seen
+	waiting bool
 }
 
 func (b *fakeButton) press(held time.Duration) error {
@@ -92,7 +94,20 @@ func (b *fakeButton) press(held time.Duration) error {
 	return nil
 }
 
+func (b *fakeButton) Pressed(ctx context.Context) error {
+	if b.waiting || b.flaw == "always down" {
+		return nil
+	}
+	held, err := b.Next(ctx)
+	b.held, b.waiting = held, err == nil && b.flaw != "swallows"
+	return err
+}
+
 func (b *fakeButton) Next(ctx context.Context) (time.Duration, error) {
+	if b.waiting {
+		b.waiting = false
+		return b.held, nil
+	}
 	done, cancelled := (<-chan struct{})(b.done), ctx.Done()
 	switch b.flaw {
 	case "deaf to close":
@@ -167,6 +182,9 @@ func TestSuiteCatchesGadgets(t *testing.T) {
 		{"button", button, "can't tell time", "next tells how long it was held"},
 		{"button", button, "bounces", "a bounce is no press"},
 		{"button", button, "deaf to context", "next heeds its context"},
+		{"button", button, "deaf to context", "pressed heeds its context"},
+		{"button", button, "always down", "pressed tells a press and leaves it to next"},
+		{"button", button, "swallows", "pressed tells a press and leaves it to next"},
 		{"button", button, "deaf to close", "close unblocks next"},
 		{"button", button, "close once", "close is idempotent"},
 	}

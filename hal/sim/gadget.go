@@ -117,41 +117,91 @@ const bounce = 10 * time.Millisecond
 
 // Button is a button that a test presses.
 type Button struct {
-	presses chan time.Duration // capacity 1; a press that finds it full is dropped, as nobody looks at the button
-	done    chan struct{}      // closed by Close
-	once    sync.Once
+	mu    sync.Mutex // guards at, and that edges come in pairs
+	at    time.Time  // when it went down; zero: it is up
+	edges chan edge  // capacity 2: one press; another one before it was looked at is dropped
+	done  chan struct{}
+	once  sync.Once // closes done
+
+	down bool // for whoever waits
+}
+
+// edge is the button going down, or coming up after it was held.
+type edge struct {
+	down bool
+	held time.Duration
 }
 
 // NewButton makes a button.
 func NewButton() *Button {
-	return &Button{presses: make(chan time.Duration, 1), done: make(chan struct{})}
+	return &Button{edges: make(chan edge, 2), done: make(chan struct{})}
 }
 
 // Press presses the button and lets it go after it was held so long. It does not wait.
 func (b *Button) Press(held time.Duration) {
-	if held < bounce {
-		return
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if held >= bounce && b.at.IsZero() && len(b.edges) == 0 {
+		b.edges <- edge{down: true}
+		b.edges <- edge{held: held}
 	}
-	select {
-	case b.presses <- held:
-	default:
+}
+
+// Down presses the button until Up.
+func (b *Button) Down() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.at.IsZero() && len(b.edges) == 0 {
+		b.at = time.Now()
+		b.edges <- edge{down: true}
 	}
+}
+
+// Up lets the button go.
+func (b *Button) Up() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.at.IsZero() {
+		b.edges <- edge{held: time.Since(b.at)}
+		b.at = time.Time{}
+	}
+}
+
+// Pressed implements hal.Button.
+func (b *Button) Pressed(ctx context.Context) error {
+	for !b.down {
+		if _, _, err := b.edge(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Next implements hal.Button.
 func (b *Button) Next(ctx context.Context) (time.Duration, error) {
+	for {
+		if held, released, err := b.edge(ctx); err != nil || released {
+			return held, err
+		}
+	}
+}
+
+// edge takes the next edge.
+func (b *Button) edge(ctx context.Context) (held time.Duration, released bool, err error) {
+	closed := fmt.Errorf("button sim: %w", hal.ErrClosed)
 	select {
 	case <-b.done:
-		return 0, fmt.Errorf("button sim: %w", hal.ErrClosed)
+		return 0, false, closed
 	default:
 	}
 	select {
-	case held := <-b.presses:
-		return held, nil
+	case e := <-b.edges:
+		b.down = e.down
+		return e.held, !e.down, nil
 	case <-b.done:
-		return 0, fmt.Errorf("button sim: %w", hal.ErrClosed)
+		return 0, false, closed
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, false, ctx.Err()
 	}
 }
 
