@@ -5,9 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,7 +17,6 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -23,53 +24,103 @@ import (
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-// certificateName is the file with the device's own certificate and key, made at the first start.
-const certificateName = "rtsps.pem"
+// certificateName is the file with the certificate and key of RTSPS, sealed: made for an owner, and gone with him.
+const certificateName = "rtsps" + sealedSuffix
 
-// deviceTLS is the TLS configuration of the camera's doors. The certificate is read, or made, when the first client
-// needs it: the ports open before.
-func deviceTLS(state string, log *slog.Logger) *tls.Config {
-	load := sync.OnceValues(func() (*tls.Certificate, error) {
-		c, err := deviceCertificate(filepath.Join(state, certificateName), log)
-		if err != nil {
-			log.Error("no certificate, encrypted doors stay shut", "err", err)
+// certificates are what RTSPS shows. A certificate is read, or made, when the first client needs it: the ports open
+// before. Another owner, or none, means another one, so that nobody knows the camera again by it.
+type certificates struct {
+	place statefile.Place // nil: the camera does not know who it is, and keeps none
+	whose func() string   // names the owner's camera; empty for no owner
+	log   *slog.Logger
+
+	mu    sync.Mutex // guards the rest
+	shown *tls.Certificate
+	of    string
+}
+
+// certificates are this camera's.
+func (a *agent) certificates(log *slog.Logger) *certificates {
+	c := &certificates{log: log, whose: func() string {
+		if a.owner == nil {
+			return ""
 		}
-		return c, err
-	})
+		id, _, err := a.owner.Operational()
+		if err != nil {
+			return ""
+		}
+		return hex.EncodeToString(id[:])
+	}}
+	if a.safe != nil {
+		c.place = a.safe.sealed(strings.TrimSuffix(certificateName, sealedSuffix))
+	}
+	return c
+}
+
+// tls is the TLS configuration of RTSPS.
+func (c *certificates) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return load() },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.show() },
 	}
 }
 
-// deviceCertificate reads the certificate, or makes a self-signed one. One that can't be read is replaced: it is worth
-// nothing to anybody, and a camera without its door is worth less.
-func deviceCertificate(path string, log *slog.Logger) (*tls.Certificate, error) {
-	raw, err := statefile.ReadBytes(path)
-	if err == nil {
-		c, bad := tls.X509KeyPair(raw, raw)
-		if bad == nil {
-			return &c, nil
-		}
-		err = fmt.Errorf("read %s: %w", path, bad)
+func (c *certificates) show() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	whose := c.whose()
+	if c.shown != nil && c.of == whose {
+		return c.shown, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		log.Error("certificate is damaged, making a new one", "err", err)
-	}
-	if raw, err = newCertificate(); err != nil {
-		return nil, fmt.Errorf("make certificate: %w", err)
-	}
-	if err := statefile.WriteBytes(path, raw, 0o600); err != nil {
+	shown, err := c.open(whose)
+	if err != nil {
+		c.log.Error("no certificate, encrypted doors stay shut", "err", err)
 		return nil, err
 	}
-	c, err := tls.X509KeyPair(raw, raw)
-	log.Info("certificate made", "path", path)
-	return &c, err
+	c.shown, c.of = shown, whose
+	return shown, nil
+}
+
+// open reads the certificate of a camera, or makes a self-signed one. One that can't be read is replaced: it is worth
+// nothing to anybody, and a camera without its door is worth less. Without an owner there is nothing to keep.
+func (c *certificates) open(whose string) (*tls.Certificate, error) {
+	name := certificateFor(whose)
+	kept := whose != "" && c.place != nil
+	if kept {
+		raw, err := c.place.Load()
+		if err == nil {
+			var pair tls.Certificate
+			if pair, err = tls.X509KeyPair(raw, raw); err == nil && pair.Leaf.Subject.CommonName == name {
+				return &pair, nil
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.log.Error("certificate is damaged, making a new one", "err", err)
+		}
+	}
+	raw, err := newCertificate(name)
+	if err != nil {
+		return nil, fmt.Errorf("make certificate: %w", err)
+	}
+	if kept {
+		if err := c.place.Store(raw); err != nil {
+			return nil, err
+		}
+		c.log.Info("certificate made", "path", c.place)
+	}
+	pair, err := tls.X509KeyPair(raw, raw)
+	return &pair, err
+}
+
+// certificateFor is the name in a certificate: it tells owners apart, and nothing about them.
+func certificateFor(whose string) string {
+	sum := sha256.Sum256([]byte("ocellus rtsps " + whose))
+	return "ocellus-" + hex.EncodeToString(sum[:4])
 }
 
 // newCertificate makes a P-256 key and a certificate without an end (RFC 5280 4.1.2.5: 99991231235959Z), since a
 // camera's clock may be unset: clients pin it.
-func newCertificate() ([]byte, error) {
+func newCertificate(name string) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -80,7 +131,7 @@ func newCertificate() ([]byte, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "ocellus-" + strings.ToLower(rand.Text()[:8])},
+		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:     time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -100,10 +151,4 @@ func newCertificate() ([]byte, error) {
 	_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der}) // a Buffer takes everything
 	_ = pem.Encode(&out, &pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 	return out.Bytes(), nil
-}
-
-// usableCertificate reports what is wrong with the content of a certificate file.
-func usableCertificate(raw []byte) error {
-	_, err := tls.X509KeyPair(raw, raw)
-	return err
 }

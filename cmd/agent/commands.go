@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/claim"
+	"github.com/ocellus/ocellus/codec/pack"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/secret"
 )
 
 // command is one row of the command table: everything that can be asked of a running agent, through whatever door.
@@ -27,7 +30,7 @@ type runFunc func(ctx context.Context, args json.RawMessage) (any, error)
 
 // commands is the one table. Names are wire format: never renamed.
 func (a *agent) commands() []command {
-	return []command{
+	return append([]command{
 		{"status", access.Inspect, 2 * time.Second, with(a.statusCommand)},
 		{"snapshot", access.Watch, 10 * time.Second, with(a.snapshotCommand)},
 		{"viewer.add", access.Admit, 5 * time.Second, with(a.viewerAdd)},
@@ -38,7 +41,7 @@ func (a *agent) commands() []command {
 		{"ota.install", access.Update, 2 * time.Hour, with(a.otaInstall)},
 		{"ota.rollback", access.Update, time.Minute, with(a.otaRollback)},
 		{"ota.cancel", access.Update, time.Minute, with(a.otaCancel)},
-	}
+	}, a.ownerCommands()...)
 }
 
 // The codes of an answer. They are wire format: never renamed.
@@ -51,6 +54,8 @@ const (
 	codeUnsupported = "unsupported"
 	codeNotFound    = "not_found"
 	codeExists      = "exists"
+	codeUnclaimed   = "unclaimed"
+	codeStale       = "stale"
 	codeFailed      = "failed"
 )
 
@@ -68,7 +73,9 @@ func codeOf(err error) string {
 	}{
 		{nil, codeOK}, {errBadRequest, codeBadRequest}, {errNoCommand, codeUnknown}, {access.ErrDenied, codeDenied},
 		{context.DeadlineExceeded, codeTimeout}, {hal.ErrUnsupported, codeUnsupported}, {errNotFound, codeNotFound},
-		{access.ErrUnknown, codeNotFound}, {access.ErrExists, codeExists},
+		{access.ErrUnknown, codeNotFound}, {access.ErrExists, codeExists}, {access.ErrUnclaimed, codeUnclaimed},
+		{claim.ErrStale, codeStale}, {claim.ErrSignature, codeDenied}, {claim.ErrProof, codeDenied},
+		{pack.ErrMalformed, codeBadRequest},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code
@@ -187,9 +194,13 @@ func addViewer(g *access.Gate, args viewerArgs, places []string) (admitted, erro
 	if err != nil {
 		return admitted{}, err
 	}
-	r := admitted{Name: args.Name, Password: password.Reveal()}
+	return newAdmitted(args.Name, password, places), nil
+}
+
+func newAdmitted(name string, password secret.Secret, places []string) admitted {
+	r := admitted{Name: name, Password: password.Reveal()}
 	for _, p := range places {
-		r.URLs = append(r.URLs, streamURL(args.Name, password, p))
+		r.URLs = append(r.URLs, streamURL(name, password, p))
 	}
-	return r, nil
+	return r
 }

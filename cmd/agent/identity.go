@@ -23,7 +23,7 @@ import (
 )
 
 // ownerName is the file of the owner in the state directory, sealed with the key in the area keys.
-const ownerName = "owner.sealed"
+const ownerName = "owner" + sealedSuffix
 
 // openOwnership reads the hardware identity in the area persist, and whose the camera is. fresh: the identity was made
 // by this call, and its label has to be printed.
@@ -96,6 +96,9 @@ func (a *agent) meet(state string, log *slog.Logger) {
 	var err error
 	if a.lasting, err = openLasting(a.board, state, log); err == nil {
 		owner, fresh, err = openOwnership(a.lasting, a.board, state, log)
+	}
+	if err == nil {
+		a.safe, err = openSafe(a.lasting, state)
 	}
 	if err != nil {
 		log.Error("identity can't be read: nobody may watch, claim or command this camera", "err", err)

@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // release is set by the linker: -X main.release=1.2.3.
@@ -42,6 +44,7 @@ func verbs() []verb {
 			"what the board has, mode by mode, and what the agent would choose", probeVerb},
 		{"check", "[--config FILE] [--state DIR]", "faults of configuration and state, without starting", checkVerb},
 		{"label", "[--board B] [--state DIR]", "what is printed on the camera, and what claims it", labelVerb},
+		{"reset", "[--state DIR]", "forget the owner, within 10 s of power-on, on a board without a button", resetVerb},
 		{"viewer", "add|list|remove [--state DIR] [NAME]", "who may watch", viewerVerb},
 		{"snapshot", "[--stream main] [-o FILE]", "one JPEG picture from the running agent", snapshotVerb},
 		{"status", "[--json]", "how the running agent is", statusVerb},
@@ -62,10 +65,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := dispatch(ctx, world{os.Stdout, os.Stderr, os.Getenv, "/"}, os.Args[1:])
 	stop()
+	if code == exitAnew {
+		// The same program in a fresh memory; whoever watches the process sees no other. It returns when it fails.
+		err := unix.Exec("/proc/self/exe", os.Args, os.Environ())
+		fmt.Fprintf(os.Stderr, "agent: start anew: %v\n", err)
+	}
 	os.Exit(code)
 }
 
-// dispatch runs a verb and returns the exit code: 0, 1 for a failure, 2 for a wrong command line.
+// exitAnew is the exit code of an agent that wants to be started anew (EX_TEMPFAIL of sysexits.h).
+const exitAnew = 75
+
+// dispatch runs a verb and returns the exit code: 0, 1 for a failure, 2 for a wrong command line, or exitAnew.
 func dispatch(ctx context.Context, w world, args []string) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		usage(w.out)
@@ -80,6 +91,8 @@ func dispatch(ctx context.Context, w world, args []string) int {
 		switch {
 		case err == nil, errors.Is(err, flag.ErrHelp):
 			return 0
+		case errors.Is(err, errAnew):
+			return exitAnew
 		case errors.As(err, &wrong):
 			fmt.Fprintf(w.errs, "agent %s: %s\nusage: agent %s %s\n", v.name, wrong.text, v.name, v.args)
 			return 2

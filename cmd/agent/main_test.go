@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocellus/ocellus/internal/statefile"
 )
 
 // TestMain fails the run when a test left a goroutine or a socket behind.
@@ -231,24 +233,40 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// TestCertificate: one for each owner, kept while he is, and damaged ones are replaced.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), certificateName)
-	first, err := deviceCertificate(path, silent())
-	if err != nil {
-		t.Fatal(err)
+	path := statefile.Path(filepath.Join(t.TempDir(), certificateName))
+	show := func(whose string) []byte {
+		t.Helper()
+		c := &certificates{place: path, whose: func() string { return whose }, log: silent()}
+		shown, err := c.show()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := c.show(); err != nil || again != shown {
+			t.Errorf("the next client sees another one: %v", err)
+		}
+		return shown.Certificate[0]
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+	if bytes.Equal(show(""), show("")) {
+		t.Error("without an owner the certificate is kept")
+	}
+	first := show("anna's")
+	if info, err := os.Stat(string(path)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %v, %v; want mode 0600", info.Mode(), err)
 	}
-	again, err := deviceCertificate(path, silent())
-	if err != nil || !bytes.Equal(again.Certificate[0], first.Certificate[0]) {
-		t.Errorf("second start: another certificate, %v", err)
+	if !bytes.Equal(show("anna's"), first) {
+		t.Error("second start: another certificate")
 	}
-	if err := os.WriteFile(path, []byte("junk"), 0o600); err != nil {
+	if bytes.Equal(show("bob's"), first) || bytes.Equal(show("anna's"), first) {
+		t.Error("two owners, one certificate")
+	}
+	first = show("anna's")
+	if err := path.Store([]byte("junk")); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := deviceCertificate(path, silent()); err != nil || bytes.Equal(c.Certificate[0], first.Certificate[0]) {
-		t.Errorf("damaged: %v, want a new one", err)
+	if bytes.Equal(show("anna's"), first) {
+		t.Error("damaged: want a new one")
 	}
 }

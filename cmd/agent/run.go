@@ -23,6 +23,11 @@ type agent struct {
 	gate       *access.Gate
 	owner      *access.Ownership // nil where the camera does not know who it is
 	unlabelled bool              // its label was made at this start
+	safe       *safe             // nil where owner is
+	power      power
+	pressable  bool          // the board has a button
+	anew       chan struct{} // capacity 1: told once is enough; see startAnew
+	log        *slog.Logger
 	source     *stream.Source
 	server     *rtsp.Server
 	door       net.Addr // of the LAN door; nil for nowhere
@@ -67,6 +72,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	defer unlock()
+	endReset(w.root, o.state, slog.New(slog.NewTextHandler(w.errs, nil)))
 	damaged := setAsideDamaged(o.config, o.state)
 	b, config, warnings, err := choose(w.root, o.board, o.config, o.state)
 	if err != nil {
@@ -80,16 +86,18 @@ func run(ctx context.Context, w world, o runOptions) error {
 		log.Warn("configuration", "text", line)
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
-	a := &agent{board: b, began: began}
+	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1), log: log}
 	a.meet(o.state, log)
 	devices, err := board.Open(b, board.Options{File: o.file}, log)
 	if err != nil {
 		return err
 	}
 	a.supervisor = supervise.New(log, supervise.Options{})
-	ctx, restart := context.WithCancelCause(ctx)
-	defer restart(nil)
-	a.again = func() { restart(errRestart) }
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	a.again = func() { end(errRestart) }
+	a.useGadgets(&devices)
+	defer a.awaitAnew(ctx, end)()
 	defer removePorts(o.state)
 	listening, err := a.build(o.state, config, devices, log)
 	if err != nil {
@@ -128,17 +136,31 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 		}
 	}
 	tell("READY=1\nSTATUS=board " + a.board.Name)
-	stop := context.AfterFunc(ctx, func() { tell("STOPPING=1") })
+	stop := context.AfterFunc(ctx, func() {
+		if beginsAgain(ctx) == nil {
+			tell("STOPPING=1")
+		}
+	})
 	defer stop()
 	err := a.supervisor.Run(ctx)
 	if err != nil {
 		return err // the watchdog stays armed: if nobody starts the agent again, the board restarts
 	}
 	log.Info("agent stopped")
-	if err := errors.Join(disarm(), a.updates.close()); err != nil || !errors.Is(context.Cause(ctx), errRestart) {
+	if err := errors.Join(disarm(), a.updates.close()); err != nil {
 		return err
 	}
-	return errRestart
+	return beginsAgain(ctx)
+}
+
+// beginsAgain says why an agent that ends is to begin again; nil: it is not.
+func beginsAgain(ctx context.Context) error {
+	for _, why := range []error{errRestart, errAnew} {
+		if errors.Is(context.Cause(ctx), why) {
+			return why
+		}
+	}
+	return nil
 }
 
 // places spells where the streams are for a client now: HOST:PORT/STREAM.
@@ -164,7 +186,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		hubs[h.Name()] = h
 	}
 	var err error
-	a.server, err = rtsp.New(rtsp.Options{Config: config.RTSP, Hubs: hubs, Gate: a.gate, TLS: deviceTLS(state, log),
+	a.server, err = rtsp.New(rtsp.Options{Config: config.RTSP, Hubs: hubs, Gate: a.gate, TLS: a.certificates(log).tls(),
 		Log: log})
 	if err == nil {
 		err = a.server.Listen()
@@ -190,7 +212,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		a.supervisor.Add(supervise.Part{Name: "status", Run: s.Run, Lasting: true})
 	}
 	a.openUpdates(state, config.Update, p.RTSP, log)
-	d, err := openDoor(state, a.commands(), log)
+	d, err := openDoor(state, a.localCommands(), log)
 	if err != nil {
 		return p, err
 	}

@@ -13,6 +13,7 @@ import (
 // own in one area, so there is one Place of each in the process.
 type lasting struct {
 	persist, keys *areas.Place
+	vault         hal.Vault
 }
 
 func openLasting(b board.Board, state string, log *slog.Logger) (lasting, error) {
@@ -38,5 +39,5 @@ func findLasting(root, state string) (board.Board, lasting, error) {
 }
 
 func newLasting(v hal.Vault) lasting {
-	return lasting{areas.New(v, hal.Persist), areas.New(v, hal.Keys)}
+	return lasting{areas.New(v, hal.Persist), areas.New(v, hal.Keys), v}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/internal/sealed"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
@@ -278,8 +279,8 @@ func checkCertificate(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		err = usableCertificate(raw)
+	if err == nil && !sealed.Is(raw) {
+		err = fmt.Errorf("%w: not sealed", statefile.ErrCorrupt)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w (the agent will make a new one)", path, err)

@@ -26,6 +26,7 @@ type homeFlag struct {
 type home struct {
 	Key     []byte                  `json:"key,omitempty"` // seed of the owner's Ed25519 key
 	Cameras map[string]pairedCamera `json:"cameras,omitempty"`
+	Erased  map[string]erasedCamera `json:"erased,omitempty"`
 }
 
 // pairedCamera is what the owner knows of a camera of his, by its name.
@@ -106,6 +107,7 @@ func (h home) camera(name string) (string, pairedCamera, error) {
 
 // ownerCommand is the owner's key.
 type ownerCommand struct {
+	Make    ownerMake    `cmd:"" help:"Make the key where there is none, and print its public half."`
 	Show    ownerShow    `cmd:"" default:"withargs" help:"The owner's public key and his cameras."`
 	Phrase  ownerPhrase  `cmd:"" help:"Show the backup phrase: 24 words, for paper, from which the key can be made again."`
 	Restore ownerRestore `cmd:"" help:"Make the owner's key from the 24 words on standard input."`

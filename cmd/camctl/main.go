@@ -5,6 +5,7 @@
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
+//	camctl pair, owner, grant, revoke, accept, hand-over, unbind    what a phone does (docs/provisioning.md)
 //	camctl ota init|build|publish|renew|rollout|root|verify keys and repository of signed updates
 //	camctl version
 //
@@ -51,12 +52,19 @@ func (f *fault) Unwrap() error { return f.err }
 
 // commands is the command line.
 type commands struct {
-	Watch   watchCommand   `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
-	Pair    pairCommand    `cmd:"" help:"Become the owner of a camera, by its label."`
-	Owner   ownerCommand   `cmd:"" help:"Your owner's key, its backup phrase, and your cameras."`
-	Picture pictureCommand `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
-	Ota     otaCommands    `cmd:"" help:"Publish updates: keys, releases, rollouts."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Watch    watchCommand    `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
+	Pair     pairCommand     `cmd:"" help:"Become the owner of a camera, by its label."`
+	Owner    ownerCommand    `cmd:"" help:"Your owner's key, its backup phrase, and your cameras."`
+	Grant    grantCommand    `cmd:"" help:"Let somebody in, and print the invitation for him."`
+	Grants   grantsCommand   `cmd:"" help:"Who was let in."`
+	Revoke   revokeCommand   `cmd:"" help:"Let somebody in no more."`
+	Accept   acceptCommand   `cmd:"" help:"Take an invitation, or the offer of a camera, from its owner."`
+	HandOver handOverCommand `cmd:"" help:"Make somebody else the owner: print an offer, then take the answer to it."`
+	Unbind   unbindCommand   `cmd:"" help:"Make a camera forget you and everything that it keeps for you."`
+	Erased   erasedCommand   `cmd:"" help:"The receipts of cameras that forgot you."`
+	Picture  pictureCommand  `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
+	Ota      otaCommands     `cmd:"" help:"Publish updates: keys, releases, rollouts."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // release is set by the linker: -X main.release=1.2.3.

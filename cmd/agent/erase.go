@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/sealed"
+	"github.com/ocellus/ocellus/internal/statefile"
+)
+
+// sealedSuffix is how the name of everything ends that the owner's key seals: settings, networks, people.
+const sealedSuffix = ".sealed"
+
+// safe is the owner's key, and what is sealed by it.
+type safe struct {
+	vault hal.Vault
+	key   [sealed.KeySize]byte
+	state string
+}
+
+func openSafe(l lasting, state string) (*safe, error) {
+	key, err := sealed.OpenKey(l.keys)
+	if err != nil {
+		return nil, err
+	}
+	return &safe{l.vault, key, state}, nil
+}
+
+// sealed is a place in the state directory that is gone when the owner is: NAME.sealed.
+func (s *safe) sealed(name string) *sealed.Place {
+	return sealed.New(name, s.key, statefile.Path(filepath.Join(s.state, name+sealedSuffix)))
+}
+
+// destroy makes everything that is sealed unreadable, for good.
+func (s *safe) destroy() error { return s.vault.Destroy(hal.Keys) }
+
+// owners are the files of the state directory that are the owner's and lie open: what a person writes there, and what
+// earlier releases left.
+func owners() []string {
+	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName}
+}
+
+// endReset ends a reset that was begun, by whoever and whenever: keys first, then files. It comes first of all, before
+// the configuration, which is the owner's too, is read.
+func endReset(root, state string, log *slog.Logger) {
+	_, l, err := findLasting(root, state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	ended := false
+	if err == nil {
+		if c, ok := l.vault.(io.Closer); ok {
+			defer c.Close()
+		}
+		ended, err = access.EndReset(l.persist, func() error {
+			return errors.Join(l.vault.Destroy(hal.Keys), eraseFiles(state, log))
+		})
+	}
+	switch {
+	case err != nil: // it goes on at the next start; until then the camera is nobody's
+		log.Error("reset not at its end", "err", err)
+	case ended:
+		log.Info("reset: the camera is as it came from its box")
+	}
+}
+
+// eraseFiles takes away what the owner left in the state directory. What was sealed is unreadable already; what lay open
+// is overwritten in its place first, which is as good as the file system and the flash below it. What nobody here knows
+// is left alone, and told: on a person's machine it may be anything.
+func eraseFiles(state string, log *slog.Logger) error {
+	entries, err := os.ReadDir(state)
+	faults := []error{err}
+	for _, e := range entries {
+		switch {
+		case ownersFile(e.Name()) && e.Type().IsRegular():
+			faults = append(faults, eraseFile(filepath.Join(state, e.Name())))
+		case !survives(e.Name()):
+			log.Warn("reset: left alone, it is not the agent's", "name", e.Name())
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	return syncDir(state)
+}
+
+// ownersFile reports whether a file is the owner's, by its name or by that of the copy that statefile makes of it.
+func ownersFile(name string) bool {
+	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "."), ".tmp"), ".corrupt")
+	return strings.HasSuffix(name, sealedSuffix) || slices.Contains(owners(), name)
+}
+
+// survives names what a reset leaves: the vault of a board without partitions, what the running agent holds, and what
+// the camera knows of its updates, which is nobody's.
+func survives(name string) bool {
+	return slices.Contains([]string{"persist.area", "keys.area", lockName, socketName, otaName}, name)
+}
+
+func eraseFile(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, size), 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), os.Remove(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
