@@ -67,7 +67,7 @@ type Viewer struct {
 type Gate struct {
 	owner   *Ownership // nil: the camera does not know who it is, and nobody gets in
 	log     *slog.Logger
-	realm   string // while there are no viewers
+	realm   string // while there is no owner
 	decoy   viewer // stands in for an unknown name, so that it costs the same as a known one
 	guesses *throttle
 }
@@ -81,8 +81,7 @@ func NewGate(owner *Ownership, log *slog.Logger) *Gate {
 
 func newRealm() string { return strings.ToLower(rand.Text()[:16]) }
 
-// Realm is the protection space that the digests were made for: random, and fixed while there is one owner and at least
-// one viewer was admitted.
+// Realm is the protection space that the digests were made for: random, and fixed while there is one owner.
 func (g *Gate) Realm() string {
 	realm, _ := g.admitted()
 	return realm
@@ -182,12 +181,7 @@ func (g *Gate) update(edit func(s *owned) error) error {
 	if g.owner == nil {
 		return ErrUnclaimed
 	}
-	return g.owner.update(func(s *owned) error {
-		if s.Realm == "" {
-			s.Realm = g.realm
-		}
-		return edit(s)
-	})
+	return g.owner.update(edit)
 }
 
 // Still reports whether an identity that AuthenticateDigest once returned would be let in now: its viewer was not

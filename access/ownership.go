@@ -42,7 +42,7 @@ type owned struct {
 	Grants map[string][]byte `json:"grants,omitempty"`
 	// Revoked are ids of grants that must not come back, with the end of the grant (RFC 3339; empty: never ends).
 	Revoked map[string]string `json:"revoked,omitempty"`
-	// Viewers are admitted by name and password, under Realm; empty until the first one is.
+	// Viewers are admitted by name and password, under Realm, which no other owner has.
 	Realm   string            `json:"realm,omitempty"`
 	Viewers map[string]viewer `json:"viewers,omitempty"`
 }
@@ -226,7 +226,7 @@ func (o *Ownership) take(c *claim.Received, epoch uint32) ([]byte, error) {
 	_, _ = rand.Read(r.ID[:])
 	s := &owned{
 		Owner: c.Owner, Epoch: epoch, ID: r.ID[:], Key: operational.Seed(), Claim: sum[:],
-		Receipt: r.Sign(o.hardware.key, operational),
+		Receipt: r.Sign(o.hardware.key, operational), Realm: newRealm(),
 	}
 	if err := o.file.Store(*s); err != nil {
 		return nil, err

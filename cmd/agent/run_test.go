@@ -34,6 +34,7 @@ type running struct {
 	label string // as the agent printed it; empty where the camera has an owner
 	url   string // of /main, with the owner's own viewer; empty where the camera had an owner before
 	stop  func() int
+	done  chan int // one send, the exit code
 }
 
 const freePorts = `
@@ -74,7 +75,7 @@ func startAlone(t *testing.T, state string, args ...string) *running {
 		_ = say.Close()
 		done <- code
 	}()
-	r := &running{state: state}
+	r := &running{state: state, done: done}
 	r.stop = sync.OnceValue(func() int {
 		cancel()
 		_ = said.Close()
