@@ -159,7 +159,7 @@ func (r *recording) certificate() {
 			r.t.Fatal(err)
 		}
 		_ = c.Close()
-	}, r.file("rtsps.pem"))
+	}, r.file("rtsps.sealed"))
 }
 
 // floor is stored in persist, then in the boot record.

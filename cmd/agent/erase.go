@@ -105,11 +105,20 @@ func survives(name string) bool {
 	return slices.Contains([]string{"persist.area", "keys.area", lockName, socketName, otaName}, name)
 }
 
+// eraseFile takes a file's name away, then its content, then the rest of it: nobody ever reads half of it by its name.
 func eraseFile(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	dir, name := filepath.Split(path)
+	gone := path
+	if !strings.HasSuffix(name, ".tmp") {
+		gone = filepath.Join(dir, "."+name+".tmp")
+		if err := os.Rename(path, gone); err != nil {
+			return err
+		}
+		if err := syncDir(dir); err != nil {
+			return err
+		}
 	}
+	f, err := os.OpenFile(gone, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -120,7 +129,7 @@ func eraseFile(path string) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close(), os.Remove(path))
+	return errors.Join(err, f.Close(), os.Remove(gone))
 }
 
 func syncDir(dir string) error {

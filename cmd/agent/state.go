@@ -16,7 +16,7 @@ import (
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-// Files of the state directory, beside the owner's (identity.go) and rtsps.pem (certificate.go).
+// Files of the state directory, beside the owner's (identity.go) and RTSPS's certificate (certificate.go).
 const (
 	lockName  = "agent.lock" // held while an agent runs
 	portsName = "ports.json" // where the running agent listens
