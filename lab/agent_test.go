@@ -21,6 +21,7 @@ import (
 // agent is a running agent on the simulated board.
 type agent struct {
 	state string
+	home  string // where camctl keeps the owner's key
 	ports struct{ RTSP, RTSPS, Web, Status string }
 	user  *url.Userinfo
 	cmd   *exec.Cmd
@@ -36,6 +37,7 @@ type agentOptions struct {
 	state  string // a state directory to use again; its config.yaml is replaced
 	file   string
 	config section
+	apart  bool // configuration and owner's key are not in the state directory
 }
 
 // output collects what a process writes.
@@ -63,8 +65,14 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	if a.state == "" {
 		a.state = t.TempDir()
 	}
-	writeConfig(t, a.state, o.config)
 	args := []string{"run", "--board", "sim", "--state", a.state}
+	dir := a.state
+	if o.apart {
+		dir = t.TempDir()
+		args = append(args, "--config", filepath.Join(dir, "config.yaml"))
+	}
+	a.home = filepath.Join(dir, "owner")
+	writeConfig(t, dir, o.config)
 	if o.file != "" {
 		args = append(args, "--file", o.file)
 	}
@@ -102,8 +110,8 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 func (a *agent) pair(t *testing.T) {
 	t.Helper()
 	label := tool(t, 10*time.Second, program("agent"), "label", "--board", "sim", "--state", a.state)
-	paired := tool(t, 20*time.Second, program("camctl"), "pair", "--home", filepath.Join(a.state, "owner"), "--camera", a.ports.Web,
-		"--label", strings.TrimSpace(label.out))
+	paired := tool(t, 20*time.Second, program("camctl"), "pair", "--home", a.home, "--camera", a.ports.Web, "--label",
+		strings.TrimSpace(label.out))
 	address, _, _ := strings.Cut(strings.TrimPrefix(paired.out, "watch: "), "\n")
 	u, err := url.Parse(address)
 	if label.code != 0 || paired.code != 0 || err != nil {

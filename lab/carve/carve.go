@@ -200,17 +200,22 @@ func newGCM(key []byte) cipher.AEAD {
 	return gcm
 }
 
-// Seal seals a file with the one key that a disk has, as the camera would: to plant something that is not there yet.
-func Seal(disk io.ReaderAt, size int64, name string, content []byte) ([]byte, error) {
-	var keys [][]byte
-	err := eachPiece(disk, size, 128, func(p []byte, _ int64, _ int) error {
+// Keys returns the keys that a disk has, each once.
+func Keys(disk io.ReaderAt, size int64) (keys [][]byte, err error) {
+	err = eachPiece(disk, size, 128, func(p []byte, _ int64, _ int) error {
 		keys = append(keys, keysIn(p)...)
 		return nil
 	})
+	return slices.CompactFunc(slices.SortedFunc(slices.Values(keys), bytes.Compare), bytes.Equal), err
+}
+
+// Seal seals a file with the one key that a disk has, as the camera would: to plant something that is not there yet.
+func Seal(disk io.ReaderAt, size int64, name string, content []byte) ([]byte, error) {
+	keys, err := Keys(disk, size)
 	if err != nil {
 		return nil, err
 	}
-	if keys = slices.CompactFunc(keys, bytes.Equal); len(keys) != 1 {
+	if len(keys) != 1 {
 		return nil, fmt.Errorf("the disk has %d keys, want one", len(keys))
 	}
 	gcm := newGCM(keys[0])

@@ -65,6 +65,22 @@ func (b *Board) pair(viewer string) string {
 	}
 }
 
+// Camctl runs camctl at the owner's, and returns what it prints. It fails the test where camctl does.
+func (b *Board) Camctl(verb string, words ...string) string {
+	b.t.Helper()
+	camctl := b.outside(filepath.Join(b.programs(), "camctl"), append([]string{verb, "--home", b.home}, words...)...)
+	var errs bytes.Buffer
+	camctl.Stderr = &errs
+	out, err := camctl.Output()
+	if err != nil {
+		b.t.Fatalf("camctl %s: %v: %s", verb, err, errs.String())
+	}
+	return string(out)
+}
+
+// Home is the folder where camctl keeps what the owner has.
+func (b *Board) Home() string { return b.home }
+
 // outside is a command that reaches the board: here, or inside its Network.
 func (b *Board) outside(name string, args ...string) *exec.Cmd {
 	if b.options.Network != nil {
