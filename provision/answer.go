@@ -1,0 +1,113 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/ocellus/ocellus/codec/dot11"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/provision/smartconfig"
+)
+
+// answer tells the phone that the camera is in the network.
+func (e *Engine) answer(ctx context.Context, c *smartconfig.Credentials) {
+	if err := e.o.Tell(ctx, e.glimpse(), c); err != nil && ctx.Err() == nil {
+		e.o.Log.Warn("phone not told", "protocol", c.Protocol, "err", err)
+	}
+}
+
+// tellByUDP sends the ACK that a phone waits for, until it confirms or has had time enough.
+func tellByUDP(ctx context.Context, l hal.Link, c *smartconfig.Credentials) error {
+	mac, err := hardwareAddress(l.Address.Addr())
+	if err != nil {
+		return err
+	}
+	a, ok := c.ACK(mac, l.Address.Addr())
+	if !ok {
+		return nil
+	}
+	return repeat(ctx, l.Address.Addr(), a)
+}
+
+// hardwareAddress finds the MAC of the interface that has an address.
+func hardwareAddress(own netip.Addr) (mac dot11.Addr, err error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return mac, err
+	}
+	for _, i := range all {
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == own {
+				copy(mac[:], i.HardwareAddr) // none on loopback: zeros
+				return mac, nil
+			}
+		}
+	}
+	return mac, fmt.Errorf("own address %v: no interface has it", own)
+}
+
+// repeat sends an ACK again and again: phones lose them, and some wait for a minute.
+func repeat(ctx context.Context, own netip.Addr, a smartconfig.ACK) error {
+	var config net.ListenConfig
+	out, err := config.ListenPacket(ctx, "udp4", netip.AddrPortFrom(own, 0).String())
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	ctx, confirmed := context.WithCancel(ctx)
+	defer confirmed()
+	if a.Confirm != 0 {
+		ended, err := awaitConfirm(ctx, netip.AddrPortFrom(own, a.Confirm), confirmed)
+		if err != nil {
+			return err
+		}
+		defer func() { confirmed(); <-ended }()
+	}
+	if pause(ctx, a.After) != nil {
+		return nil
+	}
+	for range a.Times {
+		for _, to := range a.To {
+			if _, err = out.WriteTo(a.Payload, net.UDPAddrFromAddrPort(to)); err == nil {
+				continue
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+		}
+		if pause(ctx, a.Every) != nil {
+			return nil
+		}
+	}
+	return err // of the last one: a network that takes none of them
+}
+
+// awaitConfirm calls confirmed when a phone says that it has heard. ended is closed when it listens no more, which is
+// soon after ctx ended.
+func awaitConfirm(ctx context.Context, at netip.AddrPort, confirmed func()) (ended <-chan struct{}, err error) {
+	var config net.ListenConfig
+	in, err := config.ListenPacket(ctx, "udp4", at.String())
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Now()) })
+	go func() {
+		defer close(done)
+		defer stop()
+		defer in.Close()
+		var b [16]byte
+		if n, _, err := in.ReadFrom(b[:]); err == nil && n > 0 && b[0] == 1 {
+			confirmed()
+		}
+	}()
+	return done, nil
+}
