@@ -188,7 +188,7 @@ type lens struct {
 	onlyFor error
 }
 
-const lensWidth, lensHeight = 640, 480
+const lensWidth, lensHeight = 240, 240
 
 // hold holds a code before the lens; an empty one takes it away.
 func (l *lens) hold(t testing.TB, text string) {
@@ -199,7 +199,7 @@ func (l *lens) hold(t testing.TB, text string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const scale = 5
+		const scale = 4
 		side := c.Size() + 2*qrcode.QuietZone
 		for y := range side * scale {
 			for x := range side * scale {
@@ -207,7 +207,7 @@ func (l *lens) hold(t testing.TB, text string) {
 				if c.Dark(x/scale-qrcode.QuietZone, y/scale-qrcode.QuietZone) {
 					shade = 30
 				}
-				luma[(y+40)*lensWidth+x+100] = shade
+				luma[(y+10)*lensWidth+x+10] = shade
 			}
 		}
 	}

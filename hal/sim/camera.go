@@ -26,6 +26,8 @@ type Options struct {
 	//
 	// A clip with B-frames keeps their order: its PTS go back and forth as those of no real camera do.
 	Clip string
+	// Hold is the path of a PNG image that is held before the card, for as long as there is such a file. Empty: none.
+	Hold string
 	// Card says that a camera with a clip has the card's modes too.
 	Card bool
 	// Modes are the card's modes; nil means the usual ones.
@@ -43,6 +45,7 @@ type Camera struct {
 	o      Options
 	clip   hal.Mode // zero without a clip
 	faults Faults
+	held   *held // nil for none
 
 	mu   sync.Mutex // guards open
 	open *capture
@@ -61,6 +64,12 @@ func NewCamera(o Options) (*Camera, error) {
 	}
 	c := &Camera{o: o}
 	c.faults.init()
+	if o.Hold != "" {
+		c.held = &held{path: o.Hold}
+		if err := c.held.look(); err != nil {
+			return nil, err
+		}
+	}
 	if o.Clip == "" {
 		return c, nil
 	}
