@@ -27,6 +27,7 @@ const (
 	Admit     Action = "admit"     // add and remove viewers, grant and revoke
 	Update    Action = "update"    // put another release on the camera
 	Own       Action = "own"       // hand the camera over, unbind it
+	Move      Action = "move"      // give the camera another network
 )
 
 // May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.

@@ -10,6 +10,7 @@ import (
 // Options are what a person may say about the devices.
 type Options struct {
 	File string // the simulated camera plays this H.264 or MP4 file instead of drawing the test card
+	Hold string // this PNG image is held before the simulated camera's lens
 }
 
 // Open opens the devices of a board. A camera that is not there yet is no error: it is looked for whenever it is
@@ -18,8 +19,11 @@ func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 	if b.Simulated {
 		return openSim(o, log)
 	}
-	if o.File != "" {
+	switch {
+	case o.File != "":
 		return hal.Devices{}, errFileNeedsSim
+	case o.Hold != "":
+		return hal.Devices{}, errHoldNeedsSim
 	}
 	cam := &camera{board: b, log: log, find: v4l2.Find, open: v4l2.OpenCamera,
 		last: hal.DeviceInfo{Name: "no camera yet", Path: "no node"}}

@@ -10,11 +10,14 @@ import (
 	"github.com/ocellus/ocellus/hal/sim"
 )
 
-var errFileNeedsSim = errors.New("a file plays on the simulated board alone: --board sim --file CLIP")
+var (
+	errFileNeedsSim = errors.New("a file plays on the simulated board alone: --board sim --file CLIP")
+	errHoldNeedsSim = errors.New("an image is held before the simulated lens alone: --board sim --hold IMAGE")
+)
 
 // openSim makes the simulated camera: a test card, or a clip in its place. One network is on the air around it.
 func openSim(o Options, log *slog.Logger) (hal.Devices, error) {
-	cam, err := sim.NewCamera(sim.Options{Clip: o.File})
+	cam, err := sim.NewCamera(sim.Options{Clip: o.File, Hold: o.Hold})
 	if err != nil {
 		return hal.Devices{}, fmt.Errorf("simulated camera: %w", err)
 	}

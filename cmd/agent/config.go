@@ -33,6 +33,7 @@ type Config struct {
 	Web     web.Config    `yaml:"web"`
 	Status  statusConfig  `yaml:"status"`
 	Update  updateConfig  `yaml:"update"`
+	Network networkConfig `yaml:"network"`
 }
 
 // statusConfig is the door of /healthz and /metrics.
@@ -85,6 +86,7 @@ func (c *Config) sections(defaults Config) []section {
 		{"web", c.Web.Validate, func() { c.Web = defaults.Web }},
 		{"status", c.Status.Validate, func() { c.Status = defaults.Status }},
 		{"update", c.Update.Validate, func() { c.Update = defaults.Update }},
+		{"network", c.Network.Validate, func() { c.Network = defaults.Network }},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/provision"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
 )
@@ -36,12 +37,13 @@ type agent struct {
 	supervisor *supervise.Supervisor
 	lasting    lasting
 	updates    *updates
-	again      func() // ends the agent so that it starts anew
+	network    *provision.Engine // nil where the camera's network is not the agent's business
+	again      func()            // ends the agent so that it starts anew
 }
 
 // runOptions are the flags of agent run.
 type runOptions struct {
-	board, state, config, file string
+	board, state, config, file, hold string
 }
 
 func runVerb(ctx context.Context, w world, args []string) error {
@@ -51,6 +53,8 @@ func runVerb(ctx context.Context, w world, args []string) error {
 	set.StringVar(&o.state, "state", defaultState, "`directory` of state and configuration")
 	set.StringVar(&o.config, "config", "", "configuration `file`; config.yaml in the state directory if not given")
 	set.StringVar(&o.file, "file", "", "H.264 or MP4 `clip` that the simulated camera plays in a loop")
+	set.StringVar(&o.hold, "hold", "", "PNG `image` that is held before the simulated lens while there is such a file; "+
+		"with it, the simulated camera looks for a network, too")
 	if _, err := parse(set, args, 0); err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
 	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1), log: log}
 	a.meet(o.state, log)
-	devices, err := board.Open(b, board.Options{File: o.file}, log)
+	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold}, log)
 	if err != nil {
 		return err
 	}
@@ -100,6 +104,9 @@ func run(ctx context.Context, w world, o runOptions) error {
 	defer a.awaitAnew(ctx, end)()
 	defer removePorts(o.state)
 	listening, err := a.build(o.state, config, devices, log)
+	if err == nil {
+		err = a.openProvision(o.state, config.Network, devices, o.hold != "", log)
+	}
 	if err != nil {
 		a.abandon()
 		return err
