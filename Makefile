@@ -27,7 +27,7 @@ cross: ## static stripped agents for armv7, arm64, amd64 into dist/
 size: ## what each dependency costs in the armv7 agent
 	@scripts/size
 
-image: ## the disk image of a board into dist/BOARD/ (BOARD=qemu-virt-arm64, ROOT=FILE the update root key)
+image: ## the disk image of a board into dist/BOARD/ (BOARD=qemu-virt-arm64, ROOT=FILE the update root key, VERSION=1.4.0)
 	@scripts/image
 
 board: ## boot that image of the virtual board and say its stream's URL (ARCH=arm64|armv7)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/areas"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/internal/supervise"
@@ -72,6 +73,9 @@ func (u *updates) open(a *agent, state string, c updateConfig) error {
 	if u.boot, err = board.OpenBoot(a.board, state); err != nil {
 		return err
 	}
+	if len(u.boot.System.Root) == 0 { // and where it is on trial nobody confirms it: it would be the last one for ever
+		return fmt.Errorf("this system was built without an update root key (make image ROOT=FILE): %w", hal.ErrUnsupported)
+	}
 	device, err := deviceOf(u.boot.System, a.lasting.persist, u.log)
 	if err == nil && c.Repository != "" {
 		u.where = c.Repository
@@ -87,7 +91,7 @@ func (u *updates) open(a *agent, state string, c updateConfig) error {
 		})
 	}
 	if err != nil {
-		return errors.Join(err, u.boot.Close())
+		return err
 	}
 	u.told(u.engine.Status())
 	return nil
@@ -138,7 +142,7 @@ func (u *updates) run(ctx context.Context) error {
 // close closes the devices, once nothing runs any more.
 func (u *updates) close() error {
 	u.health.ended.Wait()
-	if u.engine == nil {
+	if u.boot.Close == nil {
 		return nil
 	}
 	return u.boot.Close()
@@ -203,20 +207,13 @@ func (u *updates) watched() bool {
 
 // ready reports why the board takes no updates.
 func (u *updates) ready() error {
-	if u == nil || u.engine == nil {
-		return fmt.Errorf("no updates here: %w", u.because())
-	}
-	if len(u.boot.System.Root) == 0 {
-		return fmt.Errorf("this system was built without an update root key (make image ROOT=FILE): %w", errUnsupported)
+	switch {
+	case u == nil:
+		return fmt.Errorf("no updates: %w", hal.ErrUnsupported)
+	case u.engine == nil:
+		return fmt.Errorf("no updates: %w", u.unable)
 	}
 	return nil
-}
-
-func (u *updates) because() error {
-	if u == nil {
-		return errUnsupported
-	}
-	return u.unable
 }
 
 // carrier is where an update comes from: a bundle that somebody sends, a repository that he names, the configured one.

@@ -8,12 +8,8 @@ import (
 	"net"
 	"time"
 
-	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/ota"
 )
-
-// errUnsupported: this board can't.
-var errUnsupported = hal.ErrUnsupported
 
 // maxBundle bounds what is read of a bundle, in bytes: what no slot could hold.
 const maxBundle = 2 << 30
@@ -77,20 +73,23 @@ func (a *agent) otaStatus(context.Context, none) (any, error) { return a.updateS
 
 func (a *agent) updateStatus() updateStatus {
 	u := a.updates
-	if u == nil || u.engine == nil {
-		return updateStatus{Unable: u.ready().Error()}
+	s := updateStatus{}
+	if u != nil && u.boot.Slots != nil {
+		s.Slot, s.Boot, s.Repository = string(u.boot.Slots.Booted()), u.boot.How, u.where
+		s.Running = u.boot.System.Version
 	}
-	s := updateStatus{Status: u.engine.Status(), Slot: string(u.boot.Slots.Booted()), Boot: u.boot.How, Repository: u.where}
 	if err := u.ready(); err != nil {
 		s.Unable = err.Error()
+		return s
 	}
+	s.Status = u.engine.Status()
 	return s
 }
 
 // otaRollback goes back to the system of before, at once.
 func (a *agent) otaRollback(ctx context.Context, _ none) (any, error) {
-	if a.updates == nil || a.updates.engine == nil {
-		return nil, a.updates.ready()
+	if err := a.updates.ready(); err != nil {
+		return nil, err
 	}
 	a.updates.now.Store(true)
 	err := a.updates.engine.RollBack(ctx)
@@ -99,8 +98,8 @@ func (a *agent) otaRollback(ctx context.Context, _ none) (any, error) {
 
 // otaCancel ends what is under way.
 func (a *agent) otaCancel(ctx context.Context, _ none) (any, error) {
-	if a.updates == nil || a.updates.engine == nil {
-		return nil, a.updates.ready()
+	if err := a.updates.ready(); err != nil {
+		return nil, err
 	}
 	err := a.updates.engine.Cancel(ctx)
 	return a.updateStatus(), err

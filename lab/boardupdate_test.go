@@ -1,0 +1,237 @@
+package lab
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/lab/virt"
+)
+
+// TestBoardUpdate updates a board over HTTP from a repository that camctl made, through the real boot loader, then feeds
+// it releases that must not stay. On arm64 the list is longer.
+func TestBoardUpdate(t *testing.T) {
+	need(t, "dumpimage")
+	eachArch(t, func(t *testing.T, arch string) {
+		s := newUpdated(t, arch)
+		s.b.Test("over HTTP", s.overHTTP)
+		s.b.Test("an agent that crashes, in 2100", s.crashes)
+		if arch != "arm64" {
+			return
+		}
+		s.b.Test("a kernel that panics late, after 50 roots", s.panics)
+		s.b.Test("an agent that hangs", s.hangs)
+		s.b.Test("a kernel that does nothing", s.halts)
+		s.b.Test("100 power cycles", s.cycles)
+	})
+}
+
+// updated is a board that takes updates, and who publishes them.
+type updated struct {
+	slotStory
+	p      *publisher
+	config string
+}
+
+// updateLimit is for everything of a whole update on a busy machine: writing, verifying, restarts, the trial.
+const updateLimit = 5 * time.Minute
+
+func newUpdated(t *testing.T, arch string) *updated {
+	t.Helper()
+	p := newPublisher(t)
+	base := p.pack(arch, "1.0.0")
+	b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Lab: virt.Lab{Files: map[string]string{}}})
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const host = "10.0.2.2" // QEMU's user network: this machine's loopback
+	s := &updated{slotStory: slotStory{b: b, arch: arch}, p: p,
+		config: fmt.Sprintf("schema: 1\nupdate: {repository: \"http://%s:%s/\", trial: 60s}\n", host, port)}
+	b.Put("/data/agent/config.yaml", []byte(s.config), 0o644)
+	b.Sh("kill " + agentPID(b))
+	b.Expect(`init: .* agent started`, playLimit)
+	answers(t, b)
+	return s
+}
+
+// ota runs agent ota on the board.
+func (s *updated) ota(words ...string) virt.Ran {
+	s.b.Sh("true") // the hand answers
+	return s.b.RunFor(updateLimit, append([]string{"/usr/bin/agent", "ota", "--state", "/data/agent"}, words...)...)
+}
+
+func (s *updated) status() (st otaStatus, ok bool) {
+	r := s.b.Run("/usr/bin/agent", "ota", "status", "--json", "--state", "/data/agent")
+	return st, r.Code == 0 && json.Unmarshal([]byte(r.Out), &st) == nil
+}
+
+// says waits until the running agent tells this of the update.
+func (s *updated) says(t *testing.T, running, brief string) (st otaStatus) {
+	t.Helper()
+	until(t, updateLimit, running+" runs, "+brief, func() bool {
+		var ok bool
+		st, ok = s.status()
+		return ok && st.Running == running && st.brief() == brief
+	})
+	return st
+}
+
+// publish packs and publishes a release, and returns its target.
+func (s *updated) publish(version string, more ...string) string {
+	return s.p.publish("qemu-virt-"+s.arch, s.p.pack(s.arch, version, more...).slot, version, "--min-floor", "1.0.0")
+}
+
+// install takes the release that is there, and restarts into it at once; the test awaits the board.
+func (s *updated) install(t *testing.T, words ...string) {
+	t.Helper()
+	begin := time.Now()
+	if r := s.ota(append([]string{"install", "--now"}, words...)...); r.Code != 0 {
+		t.Fatalf("install: %d %s%s", r.Code, r.Out, r.Errs)
+	}
+	t.Logf("fetched, verified, written and read back in %.1f s", time.Since(begin).Seconds())
+}
+
+// overHTTP: somebody watches while the release comes in and misses nothing; the board restarts when he has gone.
+func (s *updated) overHTTP(t *testing.T) {
+	s.publish("1.1.0")
+	var watcher sync.WaitGroup
+	url := s.b.URL("main")
+	watcher.Go(func() {
+		if w, r := watch(t, 10*time.Second, url); r.code != 0 || !w.whole() {
+			t.Errorf("somebody who watched: %+v\n%s", w, r.errs)
+		}
+	})
+	if r := s.ota("install"); r.Code != 0 || !strings.Contains(r.Out, "1.1.0: writing") {
+		t.Fatalf("install: %d %s%s", r.Code, r.Out, r.Errs)
+	}
+	watcher.Wait()
+	s.b.Expect(`^boot: slot b, trial`, updateLimit)
+	s.b.Await(updateLimit)
+	if st := s.says(t, "1.1.0", "confirmed 1.1.0"); st.Slot != "b" || st.Doubt != "" {
+		t.Errorf("got %+v", st)
+	}
+	s.wants(t, map[string]string{"st_slot": "b", "st_try": "none", "st_left": "0", "st_floor": "100000"})
+	persist, err := hex.DecodeString(strings.TrimSpace(s.b.Hand("vault", "load", "persist")))
+	if err != nil || !strings.Contains(string(persist), `"version_floor":1048576`) {
+		t.Errorf("persist: %s, %v", persist, err)
+	}
+	if got := s.b.Sh("grep VERSION_ID /etc/os-release"); got != "VERSION_ID=1.1.0\n" {
+		t.Errorf("got %s", got)
+	}
+	plays(t, s.b)
+	s.b.Sh("date -s @0")
+	if r := s.ota("check"); r.Code != 1 || !strings.Contains(r.Errs, "not newer") {
+		t.Errorf("check in 1970: %d %s%s", r.Code, r.Out, r.Errs)
+	}
+	if st, ok := s.status(); !ok || st.Doubt != "no clock" {
+		t.Errorf("got %+v", st)
+	}
+}
+
+// crashes: init resets the board when the agent on trial has ended three times, and three tries later the boot loader
+// goes back. The clock says 2100, and nobody believes it.
+func (s *updated) crashes(t *testing.T) {
+	s.publish("1.2.0", "-agent", virt.Brought(t, s.arch, "hand"))
+	s.b.Sh("date -s @4102444800")
+	s.install(t)
+	for range 3 {
+		s.b.Expect(`^boot: slot a, trial`, updateLimit)
+		s.b.Expect(`init: .* trial: agent ends again and again`, updateLimit)
+	}
+	s.back(t, "b", "1.1.0", "failed 1.2.0 tries used up")
+	if r := s.ota("check"); r.Code != 0 { // the owner may have it again
+		t.Errorf("check: %d %s%s", r.Code, r.Out, r.Errs)
+	}
+}
+
+// back wants the confirmed slot to run and to stream, and the agent to say why.
+func (s *updated) back(t *testing.T, slot, running, brief string) {
+	t.Helper()
+	s.b.Expect(`^boot: slot `+slot+`, confirmed`, updateLimit)
+	s.b.Await(updateLimit)
+	s.says(t, running, brief)
+	plays(t, s.b)
+}
+
+// panics: the board sleeps through fifty new roots, then gets a release whose initrd is none, out of a bundle.
+func (s *updated) panics(t *testing.T) {
+	s.b.AllowTrouble(`Kernel panic - not syncing: VFS`)
+	s.b.AllowTrouble(`Call [Tt]race`)
+	for range 50 {
+		s.p.signs("root")
+	}
+	s.p.signs("renew", "--all")
+	slot := s.p.pack(s.arch, "1.3.0").slot
+	image, err := os.ReadFile(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(slot, panicking(t, image), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.p.publish("qemu-virt-"+s.arch, slot, "1.3.0")
+	s.install(t)
+	for range 3 {
+		s.b.Expect(`^boot: slot a, trial`, updateLimit)
+		s.b.Expect(`Kernel panic`, updateLimit)
+	}
+	s.back(t, "b", "1.1.0", "failed 1.3.0 tries used up")
+}
+
+// hangs: an agent that does nothing any more lets the watchdog reset the board, which costs a try and no more.
+func (s *updated) hangs(t *testing.T) {
+	s.publish("1.4.0")
+	s.install(t)
+	s.b.Expect(`^boot: slot a, trial`, updateLimit)
+	s.b.Await(updateLimit)
+	s.b.Expect(`msg=serving`, playLimit)
+	s.b.Sh("kill -STOP " + agentPID(s.b))
+	s.b.Expect(`^boot: slot a, trial`, updateLimit)
+	s.b.Await(updateLimit)
+	s.says(t, "1.4.0", "confirmed 1.4.0")
+}
+
+// halts: nothing but the power plug gets a board out of a kernel that does nothing. Three times, and it is back.
+func (s *updated) halts(t *testing.T) {
+	s.publish("1.5.0", "-kernel", haltingKernel(t, s.arch))
+	s.install(t)
+	s.b.Expect(`^Starting kernel`, updateLimit)
+	s.b.Cut()
+	for range 2 {
+		s.b.Flicker(`^boot: slot b, trial`, updateLimit)
+	}
+	s.b.Awaken(`^boot: slot b failed \(tries\)`, updateLimit)
+	s.back(t, "a", "1.4.0", "failed 1.5.0 tries used up")
+}
+
+// cycles: the power comes and goes a hundred times before a release has proved itself, ninety times of them before Linux
+// has begun. A slot boots and streams, and the agent says which and why; the confirmed slot never spends a try.
+func (s *updated) cycles(t *testing.T) {
+	s.publish("1.6.0")
+	s.install(t)
+	s.b.Expect(`^boot: slot b, trial`, updateLimit)
+	s.b.Cut()
+	begin := time.Now()
+	early := []string{`^U-Boot 20`, `^boot: record`, `^boot: slot`}
+	late := []string{`^init: .* slot`, `^init: .* user space is up`}
+	for n := range 99 {
+		if n%10 == 9 {
+			s.b.Flicker(late[n/10%len(late)], updateLimit)
+			continue
+		}
+		s.b.Flicker(early[n%len(early)], updateLimit)
+	}
+	t.Logf("99 power cycles in %.0f s", time.Since(begin).Seconds())
+	s.b.Awaken(`^boot: slot a, confirmed`, updateLimit)
+	s.b.Await(updateLimit)
+	s.says(t, "1.4.0", "failed 1.6.0 tries used up")
+	s.wants(t, map[string]string{"st_slot": "a", "st_try": "none", "st_left": "0", "st_fail": "b", "st_why": "tries"})
+	plays(t, s.b)
+}

@@ -1,0 +1,32 @@
+package virt
+
+import "time"
+
+// Flicker switches the board on, waits for a line of the console, and cuts the power again: for what happens before the
+// hand is there.
+func (b *Board) Flicker(pattern string, limit time.Duration) string {
+	b.t.Helper()
+	b.dark()
+	line := b.Expect(pattern, limit)
+	b.Cut()
+	return line
+}
+
+// Awaken switches the board on and waits for a line of the console. Await waits for the hand.
+func (b *Board) Awaken(pattern string, limit time.Duration) string {
+	b.t.Helper()
+	b.dark()
+	return b.Expect(pattern, limit)
+}
+
+// dark switches a board on that is off.
+func (b *Board) dark() {
+	b.t.Helper()
+	if b.machine != nil {
+		b.t.Fatal("start: the board is on")
+	}
+	b.console.forget()
+	if err := b.switchOn(); err != nil {
+		b.t.Fatal(err)
+	}
+}
