@@ -28,6 +28,9 @@ func (d *Door) handler() http.Handler {
 	mux.HandleFunc("GET /v1/claim", d.challenge)
 	mux.HandleFunc("POST /v1/claim", d.claim)
 	mux.HandleFunc("POST /v1/command", d.command)
+	if d.Take != nil {
+		mux.HandleFunc("POST /v1/bundle", d.bundle)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		if _, pattern := mux.Handler(r); pattern == "" {
@@ -90,13 +93,8 @@ func (d *Door) hold(r *http.Request) {
 
 // command runs a command for somebody whom the gate knows now, however long the connection has been there.
 func (d *Door) command(w http.ResponseWriter, r *http.Request) {
-	key, err := vouch.Key(r.TLS.PeerCertificates)
-	var who access.Identity
-	if err == nil {
-		who, err = d.Gate.ByKey(key, time.Now())
-	}
-	if err != nil {
-		refuse(w, http.StatusUnauthorized, codeDenied, "")
+	who, ok := d.known(w, r)
+	if !ok {
 		return
 	}
 	request, err := io.ReadAll(io.LimitReader(r.Body, maxCommand+1))
@@ -109,6 +107,19 @@ func (d *Door) command(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(d.Do(r.Context(), who, request))
+}
+
+// known tells who asks; it has answered whomever the gate does not know now.
+func (d *Door) known(w http.ResponseWriter, r *http.Request) (who access.Identity, ok bool) {
+	key, err := vouch.Key(r.TLS.PeerCertificates)
+	if err == nil {
+		who, err = d.Gate.ByKey(key, time.Now())
+	}
+	if err != nil {
+		refuse(w, http.StatusUnauthorized, codeDenied, "")
+		return who, false
+	}
+	return who, true
 }
 
 func packed(w http.ResponseWriter, message []byte) {

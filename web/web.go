@@ -6,6 +6,8 @@
 //	GET  /v1/claim     the challenge (codec/claim); 409 claimed once there is an owner
 //	POST /v1/claim     a claim; answered by the receipt
 //	POST /v1/command   {"command": NAME, "args": {...}} as on the local socket, from a key that the gate knows
+//	POST /v1/bundle    a bundle with an update (ota/bundle), from such a key; answered once it is installed. With ?now the
+//	                   camera restarts at once, whoever watches
 //
 // The claim's messages are application/msgpack, everything else is JSON: {"code": CODE, "text": WORDS}. A stranger
 // learns whether the camera has an owner, which its network can see anyway, and nothing else: whatever he asks for is
@@ -18,6 +20,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,8 +58,10 @@ type Options struct {
 	// Certificate is what the camera shows at this instant: Chain of the hardware key, or of the operational one.
 	Certificate func() (*tls.Certificate, error)
 	// Do runs a command, given as it came, on behalf of somebody, and returns the answer as JSON.
-	Do  func(ctx context.Context, who access.Identity, request []byte) []byte
-	Log *slog.Logger
+	Do func(ctx context.Context, who access.Identity, request []byte) []byte
+	// Take installs an update out of a bundle on behalf of somebody, and returns the answer as JSON. Nil: none is taken.
+	Take func(ctx context.Context, who access.Identity, bundle io.Reader, now bool) []byte
+	Log  *slog.Logger
 }
 
 // Door is the LAN door. New and Listen, then Run.

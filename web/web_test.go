@@ -71,6 +71,11 @@ func open(t *testing.T, o *access.Ownership) rig {
 			return out
 		},
 	})
+	d.Take = func(_ context.Context, who access.Identity, bundle io.Reader, now bool) []byte {
+		raw, err := io.ReadAll(bundle)
+		out, _ := json.Marshal(map[string]any{"who": who.Name, "bytes": len(raw), "now": now, "fault": err != nil})
+		return out
+	}
 	if err := d.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -345,5 +350,27 @@ func TestConfig(t *testing.T) {
 		if err := (Config{Address: address}).Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+// TestBundle: a bundle is taken from whoever has a key that counts, however large it is, and no byte of it from anybody
+// else.
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	r := open(t, newOwnership(t))
+	owner := newKey(t)
+	receipt := r.claim(t, owner)
+	bundle := make([]byte, 3<<20)
+	if status, raw := r.do(t, r.client(t, newKey(t), receipt.Operational), "POST", "/v1/bundle", bundle); status != 401 {
+		t.Errorf("a stranger: got %d %s", status, raw)
+	}
+	status, raw := r.do(t, r.client(t, owner, receipt.Operational), "POST", "/v1/bundle?now", bundle)
+	var got struct {
+		Bytes int
+		Now   bool
+		Fault bool
+	}
+	if err := json.Unmarshal(raw, &got); err != nil || status != 200 || got.Bytes != len(bundle) || !got.Now || got.Fault {
+		t.Errorf("the owner: got %d %s, %v", status, raw, err)
 	}
 }

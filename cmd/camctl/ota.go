@@ -14,6 +14,7 @@ type otaCommands struct {
 	Rollout otaRollout `cmd:"" help:"Widen, start or halt the rollout of a release."`
 	Root    otaRoot    `cmd:"" help:"Make the next root: other keys, or more time. The holders of root keys sign in turn."`
 	Bundle  otaBundle  `cmd:"" help:"Put a release into one file, for a phone or a card: what a camera needs to believe it."`
+	Push    otaPush    `cmd:"" help:"Send a bundle to a camera of yours, over your own network."`
 	Verify  otaVerify  `cmd:"" help:"Say who signed what in a repository, until when, for which boards; check every file."`
 }
 
