@@ -8,6 +8,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/bluenviron/gortsplib/v5 v5.5.0
 	github.com/bluenviron/mediacommon/v2 v2.8.3
+	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/klauspost/compress v1.18.5
 	github.com/pion/mediadevices v0.9.4
 	github.com/pion/rtcp v1.2.20
@@ -22,7 +23,10 @@ require (
 	golang.org/x/sys v0.47.0
 )
 
-require github.com/philhofer/fwd v1.2.0 // indirect
+require (
+	github.com/philhofer/fwd v1.2.0 // indirect
+	golang.org/x/sync v0.18.0 // indirect
+)
 
 require (
 	filippo.io/hpke v0.4.0 // indirect

@@ -68,6 +68,22 @@ func (o *Ownership) Grants() []claim.Grant {
 	return list
 }
 
+// Keys lists the keys of everybody who may do something at this instant, the owner's first.
+func (o *Ownership) Keys(action Action, now time.Time) []ed25519.PublicKey {
+	s := o.snapshot()
+	if s == nil {
+		return nil
+	}
+	keys := []ed25519.PublicKey{s.Owner}
+	for _, g := range o.Grants() {
+		twice := slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(g.Subject) })
+		if holds(g, now) && identityOf(g).May(action) && !twice {
+			keys = append(keys, g.Subject)
+		}
+	}
+	return keys
+}
+
 // Grant takes a grant that the owner signed for this camera. It holds when Grant returns. A grant that was revoked does
 // not come back, and a key has one grant at a time (ErrExists).
 func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {

@@ -28,8 +28,8 @@ type counters struct {
 	Sources map[string]source `json:"sources"`
 }
 
-// source is one entry, by envelope.Client; what is left at the topic of the desired state has an entry of its own, since
-// it may come long after what was asked later. No counter up to Top is taken again.
+// source is one entry, by envelope.Client. What is left at the topic of the desired state has an entry of its own: it
+// may come long after what was asked later. No counter up to Top is taken again.
 type source struct {
 	Top  uint64          `json:"top"`
 	Used time.Time       `json:"used"`

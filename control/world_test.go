@@ -73,11 +73,15 @@ type wall struct {
 	mu   sync.Mutex // guards the rest
 	now  time.Time
 	sure bool
+	real bool // it goes by itself
 }
 
 func (w *wall) read() (time.Time, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.real {
+		return time.Now(), w.sure
+	}
 	return w.now, w.sure
 }
 

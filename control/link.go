@@ -1,0 +1,321 @@
+package control
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/ocellus/ocellus/codec/envelope"
+)
+
+// errChanged ends a connection because there is another configuration or another owner.
+var errChanged = errors.New("changed")
+
+const (
+	patience     = 10 * time.Second // for the broker to connect, to acknowledge
+	farewell     = time.Second      // for the last words
+	maxReplies   = 64               // that wait to be sent; further ones are dropped and counted
+	pace         = 20 * time.Millisecond
+	afterOutage  = time.Minute      // an outage of this length
+	gently       = 10 * time.Second // lets the queue wait for anything up to this
+	duplicateFor = 10 * time.Second // a connection that is lost sooner, three times in a row, is somebody else's doing
+)
+
+// presence is what the state topic holds, retained. Its keys are wire format.
+type presence struct {
+	State   string `json:"state"`   // online, offline
+	Session string `json:"session"` // random for each connection, the same in its will
+}
+
+// link is one connection.
+type link struct {
+	s       *Session
+	config  Config
+	id      [envelope.IDSize]byte
+	key     ed25519.PrivateKey
+	nonce   string
+	client  mqtt.Client
+	lost    chan error
+	replies chan outgoing
+	again   bucket // for answers to what is at our state topic
+
+	mu       sync.Mutex      // guards reported
+	reported map[string]bool // the topics at which the state was left
+}
+
+// outgoing waits to be sent.
+type outgoing struct {
+	topic    string
+	raw      []byte
+	retained bool
+}
+
+// connect keeps one connection until it is lost, ctx ends, or something changes (errChanged).
+func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSize]byte, key ed25519.PrivateKey) error {
+	u, err := config.server()
+	if err != nil {
+		return err
+	}
+	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1),
+		replies: make(chan outgoing, maxReplies), reported: map[string]bool{}}
+	l.client = mqtt.NewClient(l.options(u))
+	if err := wait(l.client.Connect()); err != nil {
+		l.client.Disconnect(0)
+		return fmt.Errorf("%s: %w", u.Host, err)
+	}
+	defer l.client.Disconnect(uint(farewell.Milliseconds()))
+	began := time.Now()
+	if err = l.begin(); err == nil {
+		outage := s.connected(u.Host)
+		defer s.set(func(st *SessionState) { st.Connected, st.Since = false, time.Now() })
+		err = l.live(ctx, outage)
+	}
+	if ctx.Err() == nil && !errors.Is(err, errChanged) && time.Since(began) < duplicateFor {
+		s.soonLost()
+	}
+	return fmt.Errorf("%s: %w", u.Host, err)
+}
+
+// connected notes the connection and says how long there was none.
+func (s *Session) connected(host string) (outage time.Duration) {
+	before := s.State()
+	if !before.Since.IsZero() {
+		outage = time.Since(before.Since)
+	}
+	s.set(func(st *SessionState) {
+		*st = SessionState{Broker: host, Connected: true, Since: time.Now(), Dropped: st.Dropped}
+	})
+	s.Log.Info("broker connected", "broker", host)
+	return outage
+}
+
+func wait(t mqtt.Token) error {
+	if !t.WaitTimeout(patience) {
+		return errors.New("no answer in time")
+	}
+	return t.Error()
+}
+
+// options sets the library up: it reconnects nothing by itself, since its tries have no jitter.
+func (l *link) options(u *url.URL) *mqtt.ClientOptions {
+	now := func() time.Time { t, _ := l.s.Clock(); return t }
+	o := mqtt.NewClientOptions().AddBroker("tcp://"+u.Host).SetClientID(strings.TrimPrefix(l.topic(""), "ocellus/1/")).
+		SetProtocolVersion(4).SetCleanSession(false).SetResumeSubs(false).
+		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(patience).SetWriteTimeout(patience).
+		SetKeepAlive(l.config.KeepAlive).SetPingTimeout(patience).SetOrderMatters(true).
+		SetBinaryWill(l.topic("/state"), l.presence("offline"), 1, true).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { l.take(m) }).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			select {
+			case l.lost <- err:
+			default:
+			}
+		}).
+		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
+			conn, err := l.config.dial(u, patience, now)
+			if err != nil {
+				return nil, err
+			}
+			return newFiltered(conn), nil
+		})
+	if l.config.Username != "" {
+		o.SetUsername(l.config.Username).SetPassword(l.config.Password.Reveal())
+	}
+	return o
+}
+
+// topic is one of the camera's own tree.
+func (l *link) topic(end string) string { return envelope.Camera(l.id) + end }
+
+func (l *link) presence(state string) []byte {
+	raw, _ := json.Marshal(presence{state, l.nonce}) // strings always can
+	return raw
+}
+
+// begin subscribes, one filter at a time, and says that the camera is there.
+func (l *link) begin() error {
+	filters := []string{l.topic("/cmd/+"), l.topic("/desired/+"), l.topic("/state")}
+	if l.bridged() {
+		filters = append(filters, l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...)
+	}
+	for _, f := range filters {
+		t, ok := l.client.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
+		if err := wait(t); err != nil || !ok {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+		if qos := t.Result()[f]; qos > 2 {
+			return fmt.Errorf("the broker does not let us subscribe to %s: look at its access list", f)
+		}
+	}
+	return l.publish(l.topic("/state"), l.presence("online"), true)
+}
+
+func (l *link) bridged() bool { return l.s.Bridge != nil && l.config.HomeAssistant.Enabled }
+
+// own reports whether a topic is the camera's to publish at.
+func (l *link) own(topic string) bool {
+	return strings.HasPrefix(topic, l.topic("/")) ||
+		l.bridged() && slices.Contains(l.s.Bridge.Traces(l.config.HomeAssistant, l.id), topic)
+}
+
+// publish sends with QoS 1 and waits until the broker has it.
+func (l *link) publish(topic string, payload []byte, retained bool) error {
+	if !l.own(topic) {
+		return fmt.Errorf("publish: %s is not ours", topic)
+	}
+	if err := wait(l.client.Publish(topic, 1, retained, payload)); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// live does what a connection is for.
+func (l *link) live(ctx context.Context, outage time.Duration) error {
+	inner, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	all.Go(func() { l.reply(inner) })
+	all.Go(func() { l.tell(inner, outage) })
+	all.Go(func() { l.leave(inner) })
+	if l.bridged() {
+		all.Go(func() {
+			if err := l.s.Bridge.Run(inner, l.config.HomeAssistant, l.id, l.publish); err != nil && inner.Err() == nil {
+				l.s.Log.Warn("bridge", "err", err)
+			}
+		})
+	}
+	err := l.watch(ctx)
+	cancel()
+	all.Wait()
+	if ctx.Err() != nil || errors.Is(err, errChanged) {
+		l.end()
+	}
+	return err
+}
+
+// watch returns what ends the connection.
+func (l *link) watch(ctx context.Context) error {
+	owner := time.NewTicker(whoIsOwner)
+	defer owner.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-l.lost:
+			return fmt.Errorf("connection lost: %w", err)
+		case <-l.s.changed:
+			return errChanged
+		case <-owner.C:
+			if l.orphan() {
+				return errChanged
+			}
+		}
+	}
+}
+
+// orphan reports whether this link's owner is not the camera's any more.
+func (l *link) orphan() bool {
+	id, _, err := l.s.People.Operational()
+	return err != nil || id != l.id
+}
+
+// end says goodbye. Where the owner is gone, every trace of him goes; where the bridge was turned off, its traces.
+func (l *link) end() {
+	now := l.s.Config().HomeAssistant
+	if l.bridged() && (l.orphan() || !now.Enabled || now != l.config.HomeAssistant) {
+		for _, topic := range l.s.Bridge.Traces(l.config.HomeAssistant, l.id) {
+			l.last(topic, nil)
+		}
+		l.client.Unsubscribe(l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...).WaitTimeout(farewell)
+	}
+	if !l.orphan() {
+		l.last(l.topic("/state"), l.presence("offline"))
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for topic := range l.reported {
+		l.last(topic, nil)
+	}
+	l.last(l.topic("/state"), nil)
+}
+
+// last publishes what nobody waits long for.
+func (l *link) last(topic string, payload []byte) {
+	if l.own(topic) {
+		l.client.Publish(topic, 1, true, payload).WaitTimeout(farewell)
+	}
+}
+
+// reply sends the answers to commands.
+func (l *link) reply(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-l.replies:
+			if err := l.publish(o.topic, o.raw, o.retained); err != nil {
+				l.s.Log.Warn("reply not sent", "err", err)
+			}
+		}
+	}
+}
+
+// take looks at a message. It runs on the library's goroutine and must not block.
+func (l *link) take(m mqtt.Message) {
+	switch topic := m.Topic(); {
+	case topic == l.topic("/state"):
+		l.meet(m)
+	case strings.HasPrefix(topic, l.topic("/cmd/")), strings.HasPrefix(topic, l.topic("/desired/")):
+		if len(m.Payload()) == 0 && strings.HasPrefix(topic, l.topic("/desired/")) {
+			return // a desired state that was taken back
+		}
+		message := Message{envelope.Topic(topic), m.Payload(), m.Retained()}
+		if err := l.s.Receiver.Receive(message, l.answer); err != nil {
+			l.s.Log.Debug("message refused", "err", err)
+		}
+	case l.bridged():
+		l.s.Bridge.Take(topic, m.Payload(), m.Retained())
+	}
+}
+
+// answer lets a reply wait to be sent. The broker may have other ideas of how much we say: what finds no room is lost,
+// and asked for again by whoever misses it.
+func (l *link) answer(to envelope.Topic, raw []byte, _ bool) {
+	l.send(outgoing{string(to), raw, false})
+}
+
+func (l *link) send(o outgoing) {
+	select {
+	case l.replies <- o:
+	default:
+		l.s.set(func(st *SessionState) { st.Dropped++ })
+	}
+}
+
+// meet looks at what somebody says at our state topic: the will of an old connection of ours that came late, or
+// another who uses our id.
+func (l *link) meet(m mqtt.Message) {
+	var p presence
+	if err := json.Unmarshal(m.Payload(), &p); err == nil && p.Session == l.nonce && p.State == "online" {
+		return
+	}
+	now, _ := l.s.Clock()
+	if m.Retained() || !l.again.take(now, 0.2, 5) {
+		return // what was there before us we have replaced already
+	}
+	if p.State == "online" && p.Session != l.nonce {
+		l.s.duplicate("another session says that it is this camera")
+	}
+	l.send(outgoing{l.topic("/state"), l.presence("online"), true})
+}

@@ -1,0 +1,196 @@
+package control
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+)
+
+// proxy stands between the camera and the broker and does harm: it cuts connections, holds bytes back, lets one
+// direction go silent.
+type proxy struct {
+	address string
+	mu      sync.Mutex // guards the rest
+	open    map[net.Conn]bool
+	no      bool // connections are refused
+	silent  bool // nothing passes, nothing is closed: half-open
+	slow    time.Duration
+	in      net.Listener
+	all     sync.WaitGroup
+}
+
+func newProxy(t testing.TB, to string) *proxy {
+	t.Helper()
+	in, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{address: in.Addr().String(), open: map[net.Conn]bool{}, in: in}
+	p.all.Go(func() {
+		for {
+			c, err := in.Accept()
+			if err != nil {
+				return
+			}
+			p.all.Go(func() { p.carry(c, to) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = in.Close()
+		p.set(func() { p.silent = false })
+		p.cut()
+		p.all.Wait()
+	})
+	return p
+}
+
+func (p *proxy) set(edit func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	edit()
+}
+
+func (p *proxy) refuse(no bool) { p.set(func() { p.no = no }) }
+
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // as a cable that is pulled: no FIN, no DISCONNECT
+		}
+		_ = c.Close()
+	}
+}
+
+func (p *proxy) carry(from net.Conn, to string) {
+	p.mu.Lock()
+	no := p.no
+	p.mu.Unlock()
+	there, err := net.Dial("tcp", to)
+	if err != nil || no {
+		_ = from.Close()
+		if err == nil {
+			_ = there.Close()
+		}
+		return
+	}
+	p.set(func() { p.open[from], p.open[there] = true, true })
+	var both sync.WaitGroup
+	both.Go(func() { p.pipe(there, from) })
+	both.Go(func() { p.pipe(from, there) })
+	both.Wait()
+	p.set(func() { delete(p.open, from); delete(p.open, there) })
+}
+
+func (p *proxy) pipe(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	b := make([]byte, 512)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		slow := p.slow
+		p.mu.Unlock()
+		if slow > 0 {
+			<-time.After(rand.N(slow))
+		}
+		for p.isSilent() {
+			<-time.After(time.Millisecond)
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *proxy) isSilent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.silent
+}
+
+// TestChaos: delays, cuts at any byte, half-open connections. Each command is done once and answered, in the end; each
+// event is told at least once, in numbers without a gap.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	m, c := openMosquitto(t)
+	proxy := newProxy(t, m.address)
+	c.Broker, c.KeepAlive = "mqtt://"+proxy.address, 5*time.Second
+	p := newPlace(t, c)
+	grant(t, p.people, "anna", access.Member)
+	p.connect()
+	owner := newPhone(t, p, "owner", m.address, nil)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(rand.N(300 * time.Millisecond)):
+			}
+			switch i % 3 {
+			case 0:
+				proxy.cut()
+			case 1:
+				proxy.set(func() { proxy.slow = rand.N(30 * time.Millisecond) })
+			case 2:
+				proxy.set(func() { proxy.silent = true })
+				<-time.After(rand.N(200 * time.Millisecond))
+				proxy.set(func() { proxy.silent = false })
+			}
+		}
+	}()
+	var want []string
+	const times = 15
+	for i := range times {
+		p.queue.Tell(Alarm, fmt.Sprint("motion ", i), i)
+		if r := owner.call("config.set", fmt.Sprintf(`{"bitrate":"%dM"}`, i)); r.Code != CodeOK {
+			t.Errorf("%d: %s %s", i, r.Code, r.Text)
+		}
+		want = append(want, fmt.Sprintf("owner config.set %dM", i))
+	}
+	close(stop)
+	<-ended
+	if done := p.table.list(); !slices.Equal(done, want) {
+		t.Errorf("done %v", done)
+	}
+	eventually(t, "every event is told", func() bool {
+		seen := map[uint64]bool{}
+		for _, e := range owner.told() {
+			if strings.HasPrefix(e.Name, "motion") {
+				seen[e.Seq] = true
+			}
+		}
+		return len(seen) == times
+	})
+}
+
+// TestOutage: the broker goes away and comes back with nothing remembered; what happened meanwhile is told.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	m, c := openMosquitto(t)
+	p := newPlace(t, c)
+	p.version = 7
+	p.connect()
+	m.kill()
+	eventually(t, "lost", func() bool { return !p.session.State().Connected })
+	for i := range 30 {
+		p.queue.Tell(Alarm, fmt.Sprint(i), nil)
+	}
+	m.start()
+	f := newPhone(t, p, "owner", m.address, nil)
+	eventually(t, "told", func() bool { return len(f.told()) >= 30 })
+	eventually(t, "reported", func() bool { return f.reported().Seq == 7 })
+}

@@ -1,0 +1,113 @@
+package control
+
+import (
+	"context"
+	"crypto/ed25519"
+	"time"
+
+	"github.com/ocellus/ocellus/codec/envelope"
+)
+
+// tell empties the queue, gently after an outage: one event at a time, each when everybody has the one before.
+func (l *link) tell(ctx context.Context, outage time.Duration) {
+	if outage > afterOutage && !pause(ctx, jitter(gently)) {
+		return
+	}
+	for {
+		now, _ := l.s.Clock()
+		e := l.s.Queue.next(now)
+		if e == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.s.Queue.wake:
+			}
+			continue
+		}
+		if err := l.everybody(e.Event, now); err != nil {
+			l.s.Log.Warn("event not told yet", "name", e.Name, "err", err)
+			if !pause(ctx, patience) {
+				return
+			}
+			continue
+		}
+		l.s.Queue.told(e)
+		if !pause(ctx, pace) {
+			return
+		}
+	}
+}
+
+// everybody sends an event to each who may know.
+func (l *link) everybody(e envelope.Event, now time.Time) error {
+	for _, person := range l.s.Audience(now) {
+		topic := envelope.EventTopic(l.id, person)
+		raw, err := e.Seal(topic, l.key, person)
+		if err != nil {
+			return err
+		}
+		if err := l.publish(string(topic), raw, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave leaves the reported state for each who may know, at once and whenever there is another one, and takes it away
+// from those who may no longer.
+func (l *link) leave(ctx context.Context) {
+	for {
+		now, _ := l.s.Clock()
+		if err := l.leaveFor(l.s.Audience(now)); err != nil && ctx.Err() == nil {
+			l.s.Log.Warn("state not reported", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.s.report:
+		}
+	}
+}
+
+func (l *link) leaveFor(people []ed25519.PublicKey) error {
+	now, sure := l.s.Clock()
+	version, document := l.s.Report()
+	left := map[string]bool{}
+	for _, person := range people {
+		topic := envelope.ReportedTopic(l.id, person)
+		e := envelope.Event{Camera: l.id, Seq: version, Time: now, Sure: sure, Class: "state", Name: "reported",
+			Detail: document}
+		raw, err := e.Seal(topic, l.key, person)
+		if err != nil {
+			return err
+		}
+		if err := l.publish(string(topic), raw, true); err != nil {
+			return err
+		}
+		left[string(topic)] = true
+	}
+	l.mu.Lock()
+	before := l.reported
+	l.reported = left
+	l.mu.Unlock()
+	for topic := range before {
+		if !left[topic] {
+			if err := l.publish(topic, nil, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits; false: ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
