@@ -47,6 +47,8 @@ type link struct {
 	nonce   string
 	client  mqtt.Client
 	lost    chan error
+	over    context.Context // ends with the connection
+	leave   context.CancelFunc
 	replies chan outgoing
 	again   bucket // for answers to what is at our state topic
 
@@ -69,8 +71,10 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	}
 	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1),
 		replies: make(chan outgoing, maxReplies), reported: map[string]bool{}}
+	l.over, l.leave = context.WithCancel(context.Background())
+	defer l.leave()
 	l.client = mqtt.NewClient(l.options(u))
-	if err := wait(l.client.Connect()); err != nil {
+	if err := l.wait(l.client.Connect()); err != nil {
 		l.client.Disconnect(0)
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
@@ -100,11 +104,18 @@ func (s *Session) connected(host string) (outage time.Duration) {
 	return outage
 }
 
-func wait(t mqtt.Token) error {
-	if !t.WaitTimeout(patience) {
+// wait waits for what a token stands for. The library never ends the tokens of a connection that was lost.
+func (l *link) wait(t mqtt.Token) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-t.Done():
+		return t.Error()
+	case <-late.C:
 		return errors.New("no answer in time")
+	case <-l.over.Done():
+		return errors.New("the connection has ended")
 	}
-	return t.Error()
 }
 
 // options sets the library up: it reconnects nothing by itself, since its tries have no jitter.
@@ -121,6 +132,7 @@ func (l *link) options(u *url.URL) *mqtt.ClientOptions {
 			case l.lost <- err:
 			default:
 			}
+			l.leave()
 		}).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
 			conn, err := l.config.dial(u, patience, now)
@@ -151,7 +163,7 @@ func (l *link) begin() error {
 	}
 	for _, f := range filters {
 		t, ok := l.client.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
-		if err := wait(t); err != nil || !ok {
+		if err := l.wait(t); err != nil || !ok {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 		if qos := t.Result()[f]; qos > 2 {
@@ -174,7 +186,7 @@ func (l *link) publish(topic string, payload []byte, retained bool) error {
 	if !l.own(topic) {
 		return fmt.Errorf("publish: %s is not ours", topic)
 	}
-	if err := wait(l.client.Publish(topic, 1, retained, payload)); err != nil {
+	if err := l.wait(l.client.Publish(topic, 1, retained, payload)); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
@@ -186,7 +198,7 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 	var all sync.WaitGroup
 	all.Go(func() { l.reply(inner) })
 	all.Go(func() { l.tell(inner, outage) })
-	all.Go(func() { l.leave(inner) })
+	all.Go(func() { l.report(inner) })
 	if l.bridged() {
 		all.Go(func() {
 			if err := l.s.Bridge.Run(inner, l.config.HomeAssistant, l.id, l.publish); err != nil && inner.Err() == nil {
@@ -196,6 +208,7 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 	}
 	err := l.watch(ctx)
 	cancel()
+	l.leave()
 	all.Wait()
 	if ctx.Err() != nil || errors.Is(err, errChanged) {
 		l.end()

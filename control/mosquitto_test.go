@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -181,6 +182,13 @@ func (p *place) begin() {
 	p.t.Cleanup(p.stop)
 }
 
+func waitFor(t mqtt.Token) error {
+	if !t.WaitTimeout(20 * time.Second) {
+		return errors.New("no answer")
+	}
+	return t.Error()
+}
+
 // phone is somebody at the broker.
 type phone struct {
 	t       testing.TB
@@ -206,7 +214,7 @@ func newPhone(t testing.TB, p *place, name, address string, change func(o *mqtt.
 		change(o)
 	}
 	f.client = mqtt.NewClient(o)
-	if err := wait(f.client.Connect()); err != nil {
+	if err := waitFor(f.client.Connect()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.client.Disconnect(0) })
@@ -509,7 +517,7 @@ func TestSameID(t *testing.T) {
 		o := mqtt.NewClientOptions().AddBroker("tcp://" + m.address).SetAutoReconnect(false).
 			SetClientID(strings.TrimPrefix(envelope.Camera(p.camera), "ocellus/1/"))
 		k := mqtt.NewClient(o)
-		_ = wait(k.Connect())
+		_ = waitFor(k.Connect())
 		k.Disconnect(0)
 	}
 	eventually(t, "it is noticed", func() bool {

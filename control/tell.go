@@ -53,12 +53,12 @@ func (l *link) everybody(e envelope.Event, now time.Time) error {
 	return nil
 }
 
-// leave leaves the reported state for each who may know, at once and whenever there is another one, and takes it away
+// report leaves the reported state for each who may know, at once and whenever there is another one, and takes it away
 // from those who may no longer.
-func (l *link) leave(ctx context.Context) {
+func (l *link) report(ctx context.Context) {
 	for {
 		now, _ := l.s.Clock()
-		if err := l.leaveFor(l.s.Audience(now)); err != nil && ctx.Err() == nil {
+		if err := l.reportTo(l.s.Audience(now)); err != nil && ctx.Err() == nil {
 			l.s.Log.Warn("state not reported", "err", err)
 		}
 		select {
@@ -69,7 +69,7 @@ func (l *link) leave(ctx context.Context) {
 	}
 }
 
-func (l *link) leaveFor(people []ed25519.PublicKey) error {
+func (l *link) reportTo(people []ed25519.PublicKey) error {
 	now, sure := l.s.Clock()
 	version, document := l.s.Report()
 	left := map[string]bool{}
