@@ -40,17 +40,16 @@ type presence struct {
 
 // link is one connection.
 type link struct {
-	s       *Session
-	config  Config
-	id      [envelope.IDSize]byte
-	key     ed25519.PrivateKey
-	nonce   string
-	client  mqtt.Client
-	lost    chan error
-	over    context.Context // ends with the connection
-	leave   context.CancelFunc
-	replies chan outgoing
-	again   bucket // for answers to what is at our state topic
+	s      *Session
+	config Config
+	id     [envelope.IDSize]byte
+	key    ed25519.PrivateKey
+	nonce  string
+	client mqtt.Client
+	lost   chan error
+	over   context.Context // ends with the connection
+	leave  context.CancelFunc
+	again  bucket // for answers to what is at our state topic
 
 	mu       sync.Mutex      // guards reported
 	reported map[string]bool // the topics at which the state was left
@@ -58,9 +57,9 @@ type link struct {
 
 // outgoing waits to be sent.
 type outgoing struct {
-	topic    string
-	raw      []byte
-	retained bool
+	topic string
+	raw   []byte
+	state *link // whose state it is: only that one may say it; nil: a reply
 }
 
 // connect keeps one connection until it is lost, ctx ends, or something changes (errChanged).
@@ -70,7 +69,7 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 		return err
 	}
 	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1),
-		replies: make(chan outgoing, maxReplies), reported: map[string]bool{}}
+		reported: map[string]bool{}}
 	l.over, l.leave = context.WithCancel(context.Background())
 	defer l.leave()
 	l.client = mqtt.NewClient(l.options(u))
@@ -270,14 +269,22 @@ func (l *link) last(topic string, payload []byte) {
 	}
 }
 
-// reply sends the answers to commands.
+// reply sends the answers to commands. One that finds its connection gone waits for the next one: a command may have
+// been the reason.
 func (l *link) reply(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case o := <-l.replies:
-			if err := l.publish(o.topic, o.raw, o.retained); err != nil {
+		case o := <-l.s.replies:
+			if o.state != nil && o.state != l {
+				continue
+			}
+			err := l.publish(o.topic, o.raw, o.state != nil)
+			if err != nil && l.over.Err() != nil {
+				l.s.send(o)
+			}
+			if err != nil {
 				l.s.Log.Warn("reply not sent", "err", err)
 			}
 		}
@@ -294,7 +301,7 @@ func (l *link) take(m mqtt.Message) {
 			return // a desired state that was taken back
 		}
 		message := Message{envelope.Topic(topic), m.Payload(), m.Retained()}
-		if err := l.s.Receiver.Receive(message, l.answer); err != nil {
+		if err := l.s.Receiver.Receive(message, l.s.answer); err != nil {
 			l.s.Log.Debug("message refused", "err", err)
 		}
 	case l.bridged():
@@ -304,15 +311,15 @@ func (l *link) take(m mqtt.Message) {
 
 // answer lets a reply wait to be sent. The broker may have other ideas of how much we say: what finds no room is lost,
 // and asked for again by whoever misses it.
-func (l *link) answer(to envelope.Topic, raw []byte, _ bool) {
-	l.send(outgoing{string(to), raw, false})
+func (s *Session) answer(to envelope.Topic, raw []byte, _ bool) {
+	s.send(outgoing{string(to), raw, nil})
 }
 
-func (l *link) send(o outgoing) {
+func (s *Session) send(o outgoing) {
 	select {
-	case l.replies <- o:
+	case s.replies <- o:
 	default:
-		l.s.set(func(st *SessionState) { st.Dropped++ })
+		s.set(func(st *SessionState) { st.Dropped++ })
 	}
 }
 
@@ -330,5 +337,5 @@ func (l *link) meet(m mqtt.Message) {
 	if p.State == "online" && p.Session != l.nonce {
 		l.s.duplicate("another session says that it is this camera")
 	}
-	l.send(outgoing{l.topic("/state"), l.presence("online"), true})
+	l.s.send(outgoing{l.topic("/state"), l.presence("online"), l})
 }

@@ -59,6 +59,7 @@ type Session struct {
 	SessionOptions
 	changed chan struct{} // capacity 1: a second change is the first
 	report  chan struct{} // the same, for the reported state
+	replies chan outgoing // to commands; capacity maxReplies, what finds no room is dropped and counted
 
 	mu     sync.Mutex // guards the rest
 	state  SessionState
@@ -87,7 +88,7 @@ func NewSession(o SessionOptions) *Session {
 		o.Again = again
 	}
 	return &Session{SessionOptions: o, changed: make(chan struct{}, 1), report: make(chan struct{}, 1),
-		online: make(chan struct{})}
+		replies: make(chan outgoing, maxReplies), online: make(chan struct{})}
 }
 
 // Changed says that the configuration is another one: the session begins anew.

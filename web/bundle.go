@@ -14,7 +14,7 @@ const (
 
 // bundle takes an update from somebody whom the gate knows now. Who he is is decided before a byte of it is read.
 func (d *Door) bundle(w http.ResponseWriter, r *http.Request) {
-	who, ok := d.known(w, r)
+	who, _, ok := d.known(w, r)
 	if !ok {
 		return
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"io"
@@ -30,6 +31,9 @@ func (d *Door) handler() http.Handler {
 	mux.HandleFunc("POST /v1/command", d.command)
 	if d.Take != nil {
 		mux.HandleFunc("POST /v1/bundle", d.bundle)
+	}
+	if d.Envelope != nil {
+		mux.HandleFunc("POST /v1/envelope", d.envelope)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -93,7 +97,7 @@ func (d *Door) hold(r *http.Request) {
 
 // command runs a command for somebody whom the gate knows now, however long the connection has been there.
 func (d *Door) command(w http.ResponseWriter, r *http.Request) {
-	who, ok := d.known(w, r)
+	who, _, ok := d.known(w, r)
 	if !ok {
 		return
 	}
@@ -110,16 +114,34 @@ func (d *Door) command(w http.ResponseWriter, r *http.Request) {
 }
 
 // known tells who asks; it has answered whomever the gate does not know now.
-func (d *Door) known(w http.ResponseWriter, r *http.Request) (who access.Identity, ok bool) {
+func (d *Door) known(w http.ResponseWriter, r *http.Request) (who access.Identity, key ed25519.PublicKey, ok bool) {
 	key, err := vouch.Key(r.TLS.PeerCertificates)
 	if err == nil {
 		who, err = d.Gate.ByKey(key, time.Now())
 	}
 	if err != nil {
 		refuse(w, http.StatusUnauthorized, codeDenied, "")
-		return who, false
+		return who, nil, false
 	}
-	return who, true
+	return who, key, true
+}
+
+// envelope carries a sealed command. The key of the connection only opens the door: the envelope has its own signature.
+func (d *Door) envelope(w http.ResponseWriter, r *http.Request) {
+	_, key, ok := d.known(w, r)
+	if !ok {
+		return
+	}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxCommand+1))
+	if err != nil {
+		return
+	}
+	reply, err := d.Envelope(r.Context(), key, raw)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, codeBad, err.Error())
+		return
+	}
+	packed(w, reply)
 }
 
 func packed(w http.ResponseWriter, message []byte) {

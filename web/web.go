@@ -8,9 +8,10 @@
 //	POST /v1/command   {"command": NAME, "args": {...}} as on the local socket, from a key that the gate knows
 //	POST /v1/bundle    a bundle with an update (ota/bundle), from such a key; answered once it is installed. With ?now the
 //	                   camera restarts at once, whoever watches
+//	POST /v1/envelope  the same, sealed and signed as over a broker (codec/envelope), and so is the reply
 //
-// The claim's messages are application/msgpack, everything else is JSON: {"code": CODE, "text": WORDS}. A stranger
-// learns whether the camera has an owner, which its network can see anyway, and nothing else: whatever he asks for is
+// Envelopes and the claim's messages are application/msgpack, everything else is JSON: {"code": CODE, "text": WORDS}. A
+// stranger learns whether the camera has an owner, which its network can see anyway, and nothing else: whatever he asks for is
 // answered by 401, and so is a key that was revoked a moment ago.
 package web
 
@@ -61,7 +62,9 @@ type Options struct {
 	Do func(ctx context.Context, who access.Identity, request []byte) []byte
 	// Take installs an update out of a bundle on behalf of somebody, and returns the answer as JSON. Nil: none is taken.
 	Take func(ctx context.Context, who access.Identity, bundle io.Reader, now bool) []byte
-	Log  *slog.Logger
+	// Envelope takes a sealed command of the holder of a key, and returns the sealed reply; nil for none.
+	Envelope func(ctx context.Context, key ed25519.PublicKey, raw []byte) (reply []byte, err error)
+	Log      *slog.Logger
 }
 
 // Door is the LAN door. New and Listen, then Run.
