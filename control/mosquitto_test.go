@@ -541,7 +541,7 @@ func TestUnbound(t *testing.T) {
 	p.connect()
 	f := newPhone(t, p, "owner", m.address, nil)
 	eventually(t, "reported", func() bool { return f.reported().Seq == 1 })
-	if _, err := p.people.Disown([32]byte{}, func() error { return nil }); err != nil {
+	if _, err := p.people.Disown(func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the end", func() bool { return !p.session.State().Connected })

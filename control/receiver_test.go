@@ -63,7 +63,7 @@ func TestRules(t *testing.T) {
 			}
 		}, code: CodeUnknownKey},
 		"no owner": {who: "owner", command: fine, setUp: func(w *world) {
-			if _, err := w.people.Disown([32]byte{}, func() error { return nil }); err != nil {
+			if _, err := w.people.Disown(func() error { return nil }); err != nil {
 				w.t.Error(err)
 			}
 		}, code: CodeUnclaimed},
