@@ -34,6 +34,7 @@ type section = map[string]any
 
 // agentOptions say how an agent is started; the zero value is sim's test card with ports that are free.
 type agentOptions struct {
+	alone  bool   // it gets no owner
 	state  string // a state directory to use again; its config.yaml is replaced
 	file   string
 	config section
@@ -102,20 +103,21 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 		t.Fatalf("agent: %v\n%s", err, a.log)
 	}
 	a.learnPorts(t)
-	a.pair(t)
+	if !o.alone {
+		a.pair(t)
+	}
 	return a
 }
 
 // pair becomes the owner, as make run does, and learns the credential that players use.
 func (a *agent) pair(t *testing.T) {
 	t.Helper()
-	label := tool(t, 10*time.Second, program("agent"), "label", "--board", "sim", "--state", a.state)
 	paired := tool(t, 20*time.Second, program("camctl"), "pair", "--home", a.home, "--camera", a.ports.Web, "--label",
-		strings.TrimSpace(label.out))
+		label(t, a))
 	address, _, _ := strings.Cut(strings.TrimPrefix(paired.out, "watch: "), "\n")
 	u, err := url.Parse(address)
-	if label.code != 0 || paired.code != 0 || err != nil {
-		t.Fatalf("pair: exit code %d: %s%s", paired.code, label.errs, paired.errs)
+	if paired.code != 0 || err != nil {
+		t.Fatalf("pair: exit code %d: %s", paired.code, paired.errs)
 	}
 	a.user = u.User
 }

@@ -221,7 +221,8 @@ func boardPorts(t *testing.T, b *virt.Board) {
 			}
 		}
 	}
-	same(t, "listens", got, []string{"tcp 127.0.0.1:9554", "tcp6 [::]:8322", "tcp6 [::]:8443", "tcp6 [::]:8554"})
+	same(t, "listens", got, []string{"tcp 127.0.0.1:9554", "tcp6 [::]:8322", "tcp6 [::]:8443", "tcp6 [::]:8554",
+		"udp 0.0.0.0:5353"})
 	// RTP and RTCP have a free pair of ports, the first one even (RFC 3550 11).
 	slices.SortFunc(udp, netip.AddrPort.Compare)
 	if len(udp) != 2 || udp[0].Port()%2 != 0 || udp[1].Port() != udp[0].Port()+1 {

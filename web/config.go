@@ -8,14 +8,15 @@ import (
 
 // Config is the section web of the configuration.
 type Config struct {
-	Address string `yaml:"address"` // ADDRESS:PORT, or off
+	Address   string `yaml:"address"`   // ADDRESS:PORT, or off
+	Discovery bool   `yaml:"discovery"` // the camera is found on its link (web/mdns)
 }
 
 // Off is the address of a door that stays shut.
 const Off = "off"
 
 // DefaultConfig is what holds where nobody says otherwise.
-func DefaultConfig() Config { return Config{Address: ":8443"} }
+func DefaultConfig() Config { return Config{Address: ":8443", Discovery: true} }
 
 // Validate reports all faults at once.
 func (c Config) Validate() error {

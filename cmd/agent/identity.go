@@ -20,6 +20,7 @@ import (
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/web"
+	"github.com/ocellus/ocellus/web/mdns"
 )
 
 // ownerName is the file of the owner in the state directory, sealed with the key in the area keys.
@@ -157,6 +158,10 @@ func (a *agent) openWeb(config web.Config, log *slog.Logger) (net.Addr, error) {
 		return nil, err
 	}
 	a.supervisor.Add(supervise.Part{Name: "web", Run: d.Run, Lasting: true})
+	if door := d.Addr().String(); config.Discovery && outward(door) {
+		r := mdns.New(func() mdns.Advert { return a.advert(door) }, log)
+		a.supervisor.Add(supervise.Part{Name: "mdns", Run: r.Run, Lasting: true})
+	}
 	return d.Addr(), nil
 }
 

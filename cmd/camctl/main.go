@@ -1,7 +1,8 @@
 // Camctl is the other side of every wire: the phone of whoever owns a camera, the stream doctor of whoever looks after
 // it, and the tool of whoever publishes its updates.
 //
-//	camctl pair --label - --camera camera:8443              makes you the owner of the camera with this label
+//	camctl pair --label -                                   makes you the owner of the camera with this label
+//	camctl discover                                         the cameras of this link
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
@@ -53,6 +54,7 @@ func (f *fault) Unwrap() error { return f.err }
 // commands is the command line.
 type commands struct {
 	Watch    watchCommand    `cmd:"" help:"Read a stream and say how healthy it is: one JSON line a second, then a summary."`
+	Discover discoverCommand `cmd:"" help:"List the cameras of this link."`
 	Pair     pairCommand     `cmd:"" help:"Become the owner of a camera, by its label."`
 	Owner    ownerCommand    `cmd:"" help:"Your owner's key, its backup phrase, and your cameras."`
 	Grant    grantCommand    `cmd:"" help:"Let somebody in, and print the invitation for him."`

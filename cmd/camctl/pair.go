@@ -22,7 +22,7 @@ import (
 type pairCommand struct {
 	homeFlag
 	Label  string `help:"Text of the QR code on the camera; - reads it from standard input. A camera of yours needs none."`
-	Camera string `required:"" placeholder:"HOST:PORT" help:"Where the camera's LAN door is."`
+	Camera string `placeholder:"HOST:PORT" help:"Where the camera's LAN door is; found on this link if not given (camctl discover)."`
 	Name   string `default:"camera" help:"How you call the camera."`
 	Viewer string `default:"viewer" help:"Name of the viewer that is made for you, for players that know only passwords; empty for none."`
 }
@@ -36,6 +36,9 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	paired, known := h.Cameras[c.Name]
 	l, err := c.label(s.in)
 	if known && c.Label == "" {
+		if err := c.look(ctx, label.Label{}, paired, true); err != nil {
+			return err
+		}
 		return c.again(ctx, s, file, paired)
 	}
 	if err != nil {
@@ -50,6 +53,9 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	}
 	if fresh {
 		fmt.Fprintln(s.err, "made your owner's key; write its backup phrase on paper: camctl owner phrase")
+	}
+	if err := c.look(ctx, l, paired, known); err != nil {
+		return err
 	}
 	if known && c.wasReset(ctx, l) {
 		fmt.Fprintf(s.err, "%s forgot its owner: pairing it again\n", c.Name)
@@ -90,6 +96,23 @@ func (c *pairCommand) again(ctx context.Context, s streams, file *statefile.File
 		}
 	}
 	return paired.printURLs(ctx, d, s.out)
+}
+
+// look finds out where the camera is, where that was not said: by the name that goes with its key, else where a camera of
+// the owner's was when it was last seen.
+func (c *pairCommand) look(ctx context.Context, l label.Label, paired pairedCamera, known bool) (err error) {
+	switch {
+	case c.Camera != "":
+		return nil
+	case known:
+		if c.Camera, err = findCamera(ctx, true, label.FingerprintOf(paired.Operational)); err == nil {
+			return nil
+		}
+	}
+	if c.Camera, err = findCamera(ctx, false, l.Fingerprint); err != nil && known {
+		c.Camera, err = paired.Address, nil
+	}
+	return err
 }
 
 // wasReset reports whether a camera that had an owner shows the key of its label again.

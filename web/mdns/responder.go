@@ -57,10 +57,10 @@ func (r *Responder) Run(ctx context.Context) error {
 			said = r.look(conn, links, said)
 			next = now.Add(lookEvery)
 		}
-		if ctx.Err() != nil {
+		_ = conn.SetReadDeadline(next)
+		if ctx.Err() != nil { // looked at behind the deadline, which its end sets for good
 			break
 		}
-		_ = conn.SetReadDeadline(next)
 		n, c, _, from, err := conn.ReadMsgUDPAddrPort(buffer, control)
 		switch {
 		case ctx.Err() != nil:
