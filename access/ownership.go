@@ -143,6 +143,15 @@ func (o *Ownership) Operational() (id [claim.IDSize]byte, key ed25519.PrivateKey
 	return id, ed25519.NewKeyFromSeed(s.Key), nil
 }
 
+// Receipt is the answer to the claim that made the present owner. ErrUnclaimed.
+func (o *Ownership) Receipt() ([]byte, error) {
+	s := o.snapshot()
+	if s == nil {
+		return nil, ErrUnclaimed
+	}
+	return s.Receipt, nil
+}
+
 // Challenge is what a claim has to answer. It changes when the owner does.
 func (o *Ownership) Challenge() claim.Challenge {
 	o.mu.RLock()

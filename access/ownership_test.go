@@ -352,7 +352,7 @@ func TestGrantsThatAreNone(t *testing.T) {
 	anna := newPhone(o)
 	bad := map[string]func(g *claim.Grant){
 		"another camera": func(g *claim.Grant) { g.Camera[0] ^= 1 },
-		"owner":          func(g *claim.Grant) { g.Role = string(Owner) },
+		"half an owner":  func(g *claim.Grant) { g.Role, g.Scope = string(Owner), []string{string(Watch)} },
 		"unknown role":   func(g *claim.Grant) { g.Role = "king" },
 		"no beginning":   func(g *claim.Grant) { g.Ends = time.Now().Add(time.Hour) },
 		"ended":          func(g *claim.Grant) { g.Begins, g.Ends = time.Unix(1, 0), time.Unix(2, 0) },
@@ -449,5 +449,37 @@ func TestGoldenOwner(t *testing.T) {
 `
 	if string(place.content) != wantPersist {
 		t.Errorf("got\n%s", place.content)
+	}
+}
+
+// TestSecondKey: an owner's second key may what he may, until it is revoked, and nothing that takes his signature.
+func TestSecondKey(t *testing.T) {
+	t.Parallel()
+	var c camera
+	o, p := owner(t, &c)
+	second, third := newPhone(o), newPhone(o)
+	g := grant(o, second, Owner)
+	if _, err := o.Grant(g.Sign(p.key)); err != nil {
+		t.Fatal(err)
+	}
+	who, err := o.ByKey(second.public(), time.Now())
+	if err != nil || !who.May(Admit) || !who.May(Own) {
+		t.Errorf("got %+v, %v", who, err)
+	}
+	if _, err := o.Grant(grant(o, third, Watcher).Sign(second.key)); !errors.Is(err, claim.ErrSignature) {
+		t.Errorf("granted by the second key: %v", err)
+	}
+	order := claim.Order{Deed: claim.Unbind, Nonce: o.Ask(), Epoch: o.Challenge().Epoch, Camera: g.Camera}
+	if _, err := o.Unbind(order.Sign(second.key), func() error { return nil }); err == nil || !o.Claimed() {
+		t.Errorf("unbound by the second key: %v", err)
+	}
+	if raw, err := o.Receipt(); err != nil || len(raw) == 0 {
+		t.Errorf("receipt: %v", err)
+	}
+	if err := o.Revoke(g.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.ByKey(second.public(), time.Now()); !errors.Is(err, ErrDenied) {
+		t.Errorf("a second phone that was lost: %v", err)
 	}
 }

@@ -85,7 +85,8 @@ func (o *Ownership) Keys(action Action, now time.Time) []ed25519.PublicKey {
 }
 
 // Grant takes a grant that the owner signed for this camera. It holds when Grant returns. A grant that was revoked does
-// not come back, and a key has one grant at a time (ErrExists).
+// not come back, and a key has one grant at a time (ErrExists). The role Owner is for a second key of his own: it may what
+// he may, but for what takes his signature: grants, and what parts him from the camera.
 func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {
 	var g claim.Grant
 	err := o.update(func(s *owned) (err error) {
@@ -113,8 +114,10 @@ func (s *owned) takes(g claim.Grant, now time.Time) error {
 		return fmt.Errorf("it is for another camera: %w", ErrDenied)
 	case revoked:
 		return fmt.Errorf("it was revoked: %w", ErrDenied)
-	case !Role(g.Role).known() || Role(g.Role) == Owner:
+	case !Role(g.Role).known():
 		return fmt.Errorf("role %.40q can't be granted", g.Role)
+	case Role(g.Role) == Owner && len(g.Scope) > 0:
+		return errors.New("an owner's second key has no scope")
 	case !g.Ends.IsZero() && (g.Begins.IsZero() || !g.Begins.Before(g.Ends)):
 		// A camera whose clock was never set is in 1970: before the beginning, so that nothing lives on in it.
 		return errors.New("what ends has to begin, too, and before")

@@ -15,6 +15,7 @@ func (a *agent) ownerCommands() []command {
 		{"grant.add", access.Admit, 5 * time.Second, with(a.grantAdd)},
 		{"grant.list", access.Admit, 2 * time.Second, with(a.grantList)},
 		{"grant.revoke", access.Admit, 5 * time.Second, with(a.grantRevoke)},
+		{"owner.receipt", access.Own, 2 * time.Second, with(a.ownerReceipt)},
 		{"owner.ask", access.Own, 2 * time.Second, with(a.ownerAsk)},
 		{"owner.handover", access.Own, 10 * time.Second, with(a.ownerHandOver)},
 		{"owner.unbind", access.Own, 30 * time.Second, with(a.ownerUnbind)},
@@ -105,6 +106,16 @@ func (a *agent) grantRevoke(_ context.Context, args revokeArgs) (any, error) {
 		return nil, fmt.Errorf("%w: id: want 32 hexadecimal digits", errBadRequest)
 	}
 	return none{}, o.Revoke([16]byte(id))
+}
+
+// ownerReceipt is for an owner who has nothing left but his key, from paper: it proves which camera this is.
+func (a *agent) ownerReceipt(context.Context, none) (any, error) {
+	o, err := a.known()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := o.Receipt()
+	return receipted{raw}, err
 }
 
 // question is the answer to owner.ask: what the owner's next order, and the next owner's claim, have to bear.

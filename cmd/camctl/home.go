@@ -109,6 +109,7 @@ func (h home) camera(name string) (string, pairedCamera, error) {
 type ownerCommand struct {
 	Make    ownerMake    `cmd:"" help:"Make the key where there is none, and print its public half."`
 	Show    ownerShow    `cmd:"" default:"withargs" help:"The owner's public key and his cameras."`
+	Add     ownerAdd     `cmd:"" help:"Let a second phone of yours in to all your cameras."`
 	Phrase  ownerPhrase  `cmd:"" help:"Show the backup phrase: 24 words, for paper, from which the key can be made again."`
 	Restore ownerRestore `cmd:"" help:"Make the owner's key from the 24 words on standard input."`
 }

@@ -165,8 +165,7 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 	}
 	raw, err := d.ask(ctx, http.MethodGet, "/v1/claim", nil)
 	if errors.Is(err, errOther) {
-		return pairedCamera{}, &fault{exitCredential, fmt.Errorf("%s is not the camera of this label, or it has an owner "+
-			"already: only he can hand it over, or a long press of its button makes it forget him", c.Camera)}
+		return c.recall(ctx, l, key)
 	}
 	if err != nil {
 		return pairedCamera{}, err
@@ -193,6 +192,37 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: c.Camera, ID: receipt.ID[:],
 		Operational: receipt.Operational, Hardware: hardware, Receipt: raw,
 	}, nil
+}
+
+// recall is for an owner who has his key back, from paper or on another machine: the camera knows him, and its receipt
+// proves that the key at its door belongs to this label.
+func (c *pairCommand) recall(ctx context.Context, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+	var shown ed25519.PublicKey
+	d, err := openDoor(c.Camera, key, func(k ed25519.PublicKey) bool {
+		shown = k
+		return true
+	})
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	var answer struct{ Receipt []byte }
+	err = d.command(ctx, "owner.receipt", struct{}{}, &answer)
+	var no *refusal
+	if errors.As(err, &no) {
+		return pairedCamera{}, &fault{exitCredential, fmt.Errorf("%s is not the camera of this label, or it has an owner "+
+			"already: only he can hand it over, or a long press of its button makes it forget him", c.Camera)}
+	}
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	r, err := claim.ReadReceipt(answer.Receipt)
+	if err == nil && (label.FingerprintOf(r.Hardware) != l.Fingerprint || !r.Operational.Equal(shown)) {
+		err = &fault{exitCredential, fmt.Errorf("%s knows your key, and is not the camera of this label", c.Camera)}
+	}
+	return pairedCamera{
+		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: c.Camera, ID: r.ID[:], Operational: r.Operational,
+		Hardware: r.Hardware, Receipt: answer.Receipt,
+	}, err
 }
 
 // admit makes a viewer for players that know only passwords.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -150,6 +151,38 @@ func (c *grantCommand) Run(ctx context.Context, s streams) error {
 		}
 	}
 	return nil
+}
+
+// ownerAdd lets a second phone of the owner in. It has a key of its own, so that a lost one is revoked and the other goes
+// on; what takes the owner's signature stays with the first, and with the words on paper.
+type ownerAdd struct {
+	homeFlag
+	Key string `arg:"" help:"Public key of the second phone (camctl owner make, there)."`
+	To  string `default:"second phone" placeholder:"NAME" help:"How you call it."`
+}
+
+// Run grants on every camera that is the owner's, and prints an invitation a line.
+func (c *ownerAdd) Run(ctx context.Context, s streams) error {
+	_, h, err := c.open()
+	if err != nil {
+		return err
+	}
+	var faults []error
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(h.Cameras)) {
+		if h.Cameras[name].Receipt == nil {
+			continue // another's, who let us in
+		}
+		n++
+		g := grantCommand{ofCamera: ofCamera{c.homeFlag, name}, Key: c.Key, To: c.To, Role: string(access.Owner)}
+		if err := g.Run(ctx, s); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if n == 0 {
+		return errors.New("no camera is yours: camctl pair")
+	}
+	return errors.Join(faults...)
 }
 
 // grantsCommand lists who was let in.

@@ -38,6 +38,16 @@ func ParseReceipt(raw, claim []byte, hardware ed25519.PublicKey) (Receipt, error
 	return r, nil
 }
 
+// ReadReceipt is ParseReceipt for an owner who lost his claim and has his key back: what it proves is that the camera with
+// this hardware key has this operational key. Who shows that one now is the camera.
+func ReadReceipt(raw []byte) (Receipt, error) {
+	r, err := parseReceipt(raw)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("receipt: %w", err)
+	}
+	return r, nil
+}
+
 func parseReceipt(raw []byte) (Receipt, error) {
 	signed, m, err := pack.ParseSigned(raw, MaxSize, 2)
 	if err != nil {
