@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// TestDiscover finds a camera with an owner and one without on a link, by camctl and by its own rules, and pairs the
+// TestDiscover finds a camera with an owner and one without on a link, with camctl and a plain resolver, and pairs the
 // second one by its label alone.
 func TestDiscover(t *testing.T) {
 	t.Parallel()
+	need(t, "busybox")
 	if ownNetwork(t) {
 		return
 	}
@@ -52,6 +53,11 @@ func TestDiscover(t *testing.T) {
 		if c != want || strings.HasSuffix(c.Address, port(hidden)) {
 			t.Errorf("got %+v, want %+v", c, want)
 		}
+	}
+	// A resolver that is not ours asks the camera itself.
+	plain := tool(t, 20*time.Second, "busybox", "nslookup", "-type=ptr", "_ocellus._tcp.local", host+":5353")
+	if !strings.Contains(plain.out, `name = Ocellus\032`) || !strings.Contains(plain.out, "._ocellus._tcp.local") {
+		t.Errorf("busybox nslookup: %s%s", plain.out, plain.errs)
 	}
 	r := tool(t, 20*time.Second, program("camctl"), "pair", "--home", home, "--name", "second", "--label", label(t, fresh))
 	if r.code != 0 || !strings.Contains(r.out, "watch: rtsp://viewer:") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ed25519"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -181,5 +182,24 @@ func TestGuesses(t *testing.T) {
 	begin := time.Now()
 	if status, said := p.send(t, raw); status != http.StatusOK || time.Since(begin) > time.Second {
 		t.Errorf("the right one: %d %s after %v", status, said, time.Since(begin))
+	}
+}
+
+// TestLabelStaysOutOfJournals: a camera under systemd says where its label is, and nothing of what is on it.
+func TestLabelStaysOutOfJournals(t *testing.T) {
+	t.Parallel()
+	owner := identify(t, t.TempDir())
+	text, err := owner.Hardware().Label().Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, journal := range []string{"", "8:12345"} { // systemd.exec(5), JOURNAL_STREAM
+		var out strings.Builder
+		a := &agent{board: simBoard(t), owner: owner, door: &net.TCPAddr{IP: net.IPv4zero, Port: 8443}}
+		a.invite(world{&out, &out, func(string) string { return journal }, "/"}, "/state")
+		if shown := strings.Contains(out.String(), text.Reveal()); shown != (journal == "") ||
+			shown == strings.Contains(out.String(), "agent label --state /state") {
+			t.Errorf("journal %q:\n%s", journal, &out)
+		}
 	}
 }
