@@ -160,6 +160,8 @@ type lab struct {
 	noCRC   bool // nobody looks at the CRC of the boot record
 	oneCopy bool // the boot record has one copy
 
+	boots boots // what boot loaders found; nil: nobody wants to know
+
 	contents map[uint64]content // by the hash of a slot
 	envs     map[uint64]envView
 	areas    map[uint64]areaView
@@ -345,6 +347,9 @@ type started struct {
 
 // load is the boot loader.
 func (l *lab) load(b *board) (started, bool) {
+	if l.boots != nil {
+		l.boots.note(l, &b.w.media)
+	}
 	slots := map[bootstate.Slot]int{bootstate.A: slotADisk, bootstate.B: slotBDisk}
 	next := bootstate.Next(bootstate.Board{Copies: l.copies(&b.w.media[envDisk]),
 		Verifies: func(s bootstate.Slot) bool { return l.content(&b.w.media[slots[s]]).verifies }})

@@ -440,6 +440,7 @@ func (l *lab) record(s scenario) (start world, b *board, err error) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	l := newLab()
+	l.boots = boots{}
 	c := newChecker(l)
 	c.depth, c.every = 2, true
 	want := 20000
@@ -455,6 +456,7 @@ func TestCrash(t *testing.T) {
 	if len(c.distinct) < want {
 		t.Errorf("%d distinct states, want %d", len(c.distinct), want)
 	}
+	l.boots.check(t)
 	c.further(t)
 }
 

@@ -210,6 +210,13 @@ func (h *hand) ask(q wire.Request, limit time.Duration, ended <-chan struct{}) (
 	}
 }
 
+// count tells how many boots have said hello.
+func (h *hand) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.boots
+}
+
 // await waits until more boots than these have said hello, and returns how many have.
 func (h *hand) await(boots int, limit time.Duration, ended <-chan struct{}) (int, error) {
 	timer := time.NewTimer(limit)
