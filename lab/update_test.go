@@ -108,6 +108,16 @@ func TestUpdate(t *testing.T) {
 	}
 	a.becomes(t, "1.3.0", "confirmed 1.3.0")
 	a.learnPorts(t)
+	a.pair(t)
+	b = p.bundle(p.publish("sim", p.simSlot(p.path("slot"), "1.4.0"), "1.4.0"))
+	push := tool(t, time.Minute, program("camctl"), "ota", "push", "--home", a.home, "--now", "camera", b)
+	if push.code != 0 || !strings.HasPrefix(push.out, "1.4.0 is in the other slot and verified") ||
+		!strings.Contains(push.errs, "sent 100 %") {
+		t.Fatalf("push: %d %s%s", push.code, push.out, push.errs)
+	}
+	a.becomes(t, "1.4.0", "confirmed 1.4.0")
+	a.learnPorts(t)
+	a.pair(t)
 	if s, r := watch(t, time.Second, a.url("main")); r.code != 0 || !s.whole() {
 		t.Errorf("got %+v\n%s", s, r.errs)
 	}

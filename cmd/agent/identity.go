@@ -153,7 +153,8 @@ func (a *agent) openWeb(config web.Config, log *slog.Logger) (net.Addr, error) {
 	if a.owner == nil || config.Address == web.Off {
 		return nil, nil
 	}
-	d := web.New(web.Options{Config: config, Gate: a.owner, Certificate: showing(a.owner), Do: a.answer, Log: log})
+	d := web.New(web.Options{Config: config, Gate: a.owner, Certificate: showing(a.owner), Do: a.answer,
+		Take: a.takeBundle, Log: log})
 	if err := d.Listen(); err != nil {
 		return nil, err
 	}

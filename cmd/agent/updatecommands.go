@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
 
+	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/ota"
 )
 
@@ -134,4 +136,14 @@ func (b body) Read(p []byte) (int, error) {
 		err = fmt.Errorf("bundle: %w", err)
 	}
 	return n, err
+}
+
+// takeBundle is what the LAN door does with a bundle.
+func (a *agent) takeBundle(ctx context.Context, who access.Identity, bundle io.Reader, now bool) []byte {
+	args, err := json.Marshal(otaArgs{Bundle: true, Now: now})
+	var result any
+	if err == nil {
+		result, err = do(withBody(ctx, bundle), a.commands(), who, "ota.install", args)
+	}
+	return encodeResponse(result, err)
 }
