@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/ota/delta"
 	"github.com/ocellus/ocellus/ota/manifest"
 )
 
@@ -26,9 +27,12 @@ func (e *Engine) fill(ctx context.Context, src Source, o offer) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	f := filler{e: e, w: w, r: o.release, again: o.again, buf: make([]byte, e.segment),
-		from: stream{src: src, path: o.path}}
+		from: &stream{src: src, path: o.path}}
 	defer func() { f.from.close() }()
-	if err := f.all(ctx); err != nil {
+	f.patch = e.patch(ctx, src, o, w)
+	err = f.all(ctx)
+	f.giveUp()
+	if err != nil {
 		return err
 	}
 	if err := e.readBack(ctx, w, o.release.Size, hexOf(o.release.Sum), f.buf); err != nil {
@@ -49,7 +53,14 @@ type filler struct {
 	r     manifest.Release
 	again bool
 	buf   []byte
-	from  stream
+	from  bringer
+	patch *patched // instead of from, as long as it goes well
+}
+
+// bringer brings the segments of an image, mostly one after another.
+type bringer interface {
+	read(ctx context.Context, part []byte, at int64) error
+	close()
 }
 
 // all fills it with every segment.
@@ -84,20 +95,47 @@ func (f *filler) has(part []byte, at int64, sum manifest.Sum) bool {
 	return n == len(part) && (err == nil || errors.Is(err, io.EOF)) && sha256.Sum256(part) == sum
 }
 
-// bring reads a segment, and asks again for one that is not what was signed.
+// bring makes a segment out of the delta, or reads it, from the first one on that the delta could not make.
 func (f *filler) bring(ctx context.Context, part []byte, at int64, sum manifest.Sum) error {
+	if f.patch != nil {
+		err := f.patch.read(ctx, part, at)
+		if err == nil && sha256.Sum256(part) != sum {
+			err = fmt.Errorf("%w: at byte %d", delta.ErrTarget, at)
+		}
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return carrier(ctx, err)
+		}
+		f.e.o.Log.Warn("delta given up, the whole image from here on", "offset", at, "error", err)
+		f.giveUp()
+	}
+	return f.e.bring(ctx, f.from, f.r.Target, part, at, sum)
+}
+
+// giveUp ends the delta.
+func (f *filler) giveUp() {
+	if f.patch != nil {
+		f.patch.end()
+	}
+	f.patch = nil
+}
+
+// bring reads a segment, and asks again for one that is not what was signed.
+func (e *Engine) bring(ctx context.Context, from bringer, target string, part []byte, at int64, sum manifest.Sum) error {
 	for asked := 1; ; asked++ {
-		if err := f.from.read(ctx, part, at); err != nil {
+		if err := from.read(ctx, part, at); err != nil {
 			return carrier(ctx, err)
 		}
 		if sha256.Sum256(part) == sum {
 			return nil
 		}
 		if asked == maxAsked {
-			return fmt.Errorf("update: %w: at byte %d of %s, asked for %d times", Segment, at, f.r.Target, asked)
+			return fmt.Errorf("update: %w: at byte %d of %s, asked for %d times", Segment, at, target, asked)
 		}
-		f.e.o.Log.Warn("segment is not what was signed, asking again", "offset", at)
-		f.from.close()
+		e.o.Log.Warn("segment is not what was signed, asking again", "offset", at)
+		from.close()
 	}
 }
 

@@ -22,10 +22,11 @@ const maxSessions = 64
 
 // offer is a release that is for this camera, now.
 type offer struct {
-	release manifest.Release
-	path    string
-	issued  time.Time
-	again   bool // it was written before, at least in part: what is there may be kept
+	release   manifest.Release
+	path      string
+	issued    time.Time
+	shortcuts []shortcut
+	again     bool // it was written before, at least in part: what is there may be kept
 }
 
 // Check looks for an update and installs nothing. The error says why there is none.
@@ -154,7 +155,7 @@ func (e *Engine) choose(ctx context.Context, src Source, ask Ask) (offer, error)
 		return offer{}, fmt.Errorf("release %s: %w", r.Version, FailedBefore)
 	}
 	t, err := u.Find(r.Target)
-	return offer{release: r, path: t.Path(u.Consistent), issued: u.Issued}, err
+	return offer{release: r, path: t.Path(u.Consistent), issued: u.Issued, shortcuts: shortcuts(u, r)}, err
 }
 
 // refresh walks through the metadata, and keeps what it trusts on the way.

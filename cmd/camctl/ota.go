@@ -9,6 +9,7 @@ import (
 type otaCommands struct {
 	Init    otaInit    `cmd:"" help:"Make the keys of a repository, and the repository itself."`
 	Build   otaBuild   `cmd:"" help:"Describe a slot's image as a release: hashes, boards, version."`
+	Patch   otaPatch   `cmd:"" help:"Make an image out of another one and a delta, as a camera does."`
 	Publish otaPublish `cmd:"" help:"Add a release to a repository and sign it."`
 	Renew   otaRenew   `cmd:"" help:"Sign the timestamp anew, before it expires. Needs the timestamp's key alone."`
 	Rollout otaRollout `cmd:"" help:"Widen, start or halt the rollout of a release."`

@@ -135,7 +135,7 @@ type otaBuild struct {
 	Notes      string        `type:"existingfile" help:"A file with notes for the owner."`
 	Severity   string        `enum:"routine,important,security" default:"routine" help:"${enum}."`
 	Downtime   time.Duration `default:"60s" help:"How long the camera will be away."`
-	Delta      []string      `placeholder:"OLD=FILE" help:"A delta in FILE makes the image out of the slot image OLD."`
+	From       []string      `type:"existingfile" placeholder:"OLD.img" help:"Slot images of older releases: make deltas."`
 	Out        string        `short:"o" required:"" type:"path" help:"Where the bundle goes: publish takes it and signs."`
 }
 
@@ -149,8 +149,11 @@ type unsigned struct {
 // unsignedName is its name in the bundle.
 const unsignedName = "release.json"
 
-// part is a file that goes into a bundle.
-type part struct{ path, target string }
+// part is a file that goes into a bundle, or what would be in it.
+type part struct {
+	path, target string
+	data         []byte // instead of a file
+}
 
 // Run puts an image into a bundle, with what is said of it.
 func (c *otaBuild) Run(s streams) error {
@@ -161,7 +164,7 @@ func (c *otaBuild) Run(s streams) error {
 	if err := hashImage(c.Slot, &r); err != nil {
 		return err
 	}
-	deltas, err := c.deltas(&r)
+	deltas, err := c.deltas(s.out, &r)
 	if err != nil {
 		return err
 	}
@@ -173,7 +176,7 @@ func (c *otaBuild) Run(s streams) error {
 	if err := sound(name, r, custom); err != nil {
 		return err
 	}
-	if err := c.bundle(unsigned{Target: name, Custom: custom}, append([]part{{c.Slot, name}}, deltas...)); err != nil {
+	if err := c.bundle(unsigned{Target: name, Custom: custom}, append([]part{{path: c.Slot, target: name}}, deltas...)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "%s: release %s for %s, %d bytes, sha256 %x\n", name, r.Version,
@@ -232,6 +235,9 @@ func (c *otaBuild) bundle(u unsigned, parts []part) error {
 }
 
 func (p part) add(w *bundle.Writer) error {
+	if p.data != nil {
+		return w.Add(bundle.TargetsDir+p.target, int64(len(p.data)), bytes.NewReader(p.data))
+	}
 	f, err := os.Open(p.path)
 	if err != nil {
 		return err
@@ -252,25 +258,6 @@ func sound(name string, r manifest.Release, custom []byte) error {
 	}
 	_, err = manifest.Read(name, r.Size, r.Sum, v)
 	return err
-}
-
-// deltas names the deltas that lead to a release.
-func (c *otaBuild) deltas(r *manifest.Release) ([]part, error) {
-	var all []part
-	for _, d := range c.Delta {
-		old, file, ok := strings.Cut(d, "=")
-		if !ok {
-			return nil, &fault{exitUsage, fmt.Errorf("delta %q: want OLD=FILE", d)}
-		}
-		var from, delta manifest.Release
-		if err := errors.Join(hashImage(old, &from), hashImage(file, &delta)); err != nil {
-			return nil, err
-		}
-		name := fmt.Sprintf("%s/ocellus-%s-from-%x.delta", r.Compatible[0], r.Version, from.Sum[:8])
-		r.Deltas = append(r.Deltas, manifest.Delta{Source: from.Sum, Target: name, Segments: delta.Segments})
-		all = append(all, part{file, name})
-	}
-	return all, nil
 }
 
 // hashImage fills in size and hashes.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -330,27 +331,42 @@ func TestPassphrase(t *testing.T) {
 	}
 }
 
-// TestDelta: a delta is a target of its own, which the release names by the slot that it starts from.
+// TestDelta: a delta is a target of its own, which the release names by the slot that it starts from, and a camera makes
+// the release out of it.
 func TestDelta(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	old, image, delta := p.write("old.img", []byte("old")), p.write("new.img", []byte("new")), p.write("delta",
-		[]byte("old to new"))
-	p.must("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--delta", old+"="+delta, "-o",
+	from, other := make([]byte, 200<<10), make([]byte, 100<<10)
+	random := rand.NewChaCha8([32]byte{1})
+	_, _ = random.Read(from)
+	_, _ = random.Read(other)
+	to := append([]byte("more"), from...)
+	old, image := p.write("old.img", from), p.write("new.img", to)
+	foreign := p.write("foreign.img", other)
+	said := p.must("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--from", old, "--from", foreign, "-o",
 		p.path("new.bundle"))
+	wants(t, said, "from "+old+": ", "foreign.img: 100 % of the image, left out")
 	p.change("publish", p.path("new.bundle"))
 	wants(t, p.must("verify", "--repo", p.path("repo")), "release 1.4.0 for b", "2 targets")
 	r, err := openRepository(p.path("repo"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("old")))
+	sum := fmt.Sprintf("%x", sha256.Sum256(from))
 	name := "b/ocellus-1.4.0-from-" + sum[:16] + ".delta"
-	wants(t, string(*r.targets.Signed.Targets["b/ocellus-1.4.0.img"].Custom), `"source":"`+sum+`"`, `"target":"`+name+`"`)
-	p.downloads(name, []byte("old to new"))
-	if code, said := p.run("build", "--board", "b", "--slot", image, "--version", "1.4.0", "--delta", old, "-o",
-		p.path("x")); code != exitUsage {
-		t.Errorf("a delta from nowhere: code %d, %s", code, said)
+	wants(t, string(*r.targets.Signed.Targets["b/ocellus-1.4.0.img"].Custom), `"source":"`+sum+`"`, `"target":"`+name+`"`,
+		fmt.Sprintf(`"source_size":%d`, len(from)))
+	listed := r.targets.Signed.Targets[name]
+	file := p.path(fmt.Sprintf("repo/targets/b/%x.%s", []byte(listed.Hashes["sha256"]), filepath.Base(name)))
+	wants(t, p.must("patch", old, file, "-o", p.path("made.img")), fmt.Sprintf("%x", sha256.Sum256(to)))
+	made, err := os.ReadFile(p.path("made.img"))
+	if err != nil || !bytes.Equal(made, to) {
+		t.Errorf("made %d bytes, %v", len(made), err)
+	}
+	for _, bad := range [][]string{{foreign, file}, {old, image}} {
+		if code, said := p.run("patch", bad[0], bad[1], "-o", p.path("x")); code == 0 {
+			t.Errorf("patch %q: %s", bad, said)
+		}
 	}
 }
 

@@ -68,10 +68,13 @@ func (i *Image) Blocks() ([]Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := i.table(i.super.InodeTable, i.super.DirectoryTable)
-	for n := range i.super.Inodes {
-		if blocks, err = i.inodeBlocks(r, blocks); err != nil {
-			return nil, fmt.Errorf("%w: inode %d: %w", ErrImage, n+1, err)
+	files, err := i.Files()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if blocks = append(blocks, f.Blocks...); len(blocks) > maxBlocks {
+			return nil, fmt.Errorf("%w: too many blocks", ErrImage)
 		}
 	}
 	slices.SortFunc(blocks, func(a, b Block) int { return int(a.Offset - b.Offset) })
@@ -112,60 +115,6 @@ func (i *Image) fragmentBlocks() ([]Block, error) {
 			return nil, fmt.Errorf("%w: fragment at %d", ErrImage, start)
 		}
 		blocks = append(blocks, newBlock(int64(start), binary.LittleEndian.Uint32(item[8:])))
-	}
-	return blocks, nil
-}
-
-// inodeBlocks reads the next inode and appends the blocks of the file that it is.
-func (i *Image) inodeBlocks(r io.Reader, blocks []Block) ([]Block, error) {
-	var b [40]byte
-	read := func(n int) error { _, err := io.ReadFull(r, b[:n]); return err }
-	if err := read(16); err != nil {
-		return nil, err
-	}
-	switch kind := binary.LittleEndian.Uint16(b[:]); kind {
-	case typeDirectory:
-		return blocks, read(16)
-	case typeExtended:
-		return blocks, read(24)
-	case typeSymlink:
-		if err := read(8); err != nil {
-			return nil, err
-		}
-		n := binary.LittleEndian.Uint32(b[4:])
-		if n > maxTarget {
-			return nil, fmt.Errorf("target of %d bytes", n)
-		}
-		_, err := io.CopyN(io.Discard, r, int64(n))
-		return blocks, err
-	case typeFile:
-		if err := read(16); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("type %d", kind)
-	}
-	le := binary.LittleEndian
-	return i.fileBlocks(r, blocks, int64(le.Uint32(b[:])), le.Uint32(b[12:]), le.Uint32(b[4:]) != noFragment)
-}
-
-// fileBlocks reads the block list of a file.
-func (i *Image) fileBlocks(r io.Reader, blocks []Block, at int64, size uint32, fragment bool) ([]Block, error) {
-	count := int(size / i.super.BlockSize)
-	if size%i.super.BlockSize > 0 && !fragment {
-		count++
-	}
-	var b [4]byte
-	for range count {
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return nil, err
-		}
-		if len(blocks) == maxBlocks {
-			return nil, errors.New("too many blocks")
-		}
-		block := newBlock(at, binary.LittleEndian.Uint32(b[:]))
-		blocks = append(blocks, block)
-		at += int64(block.Stored)
 	}
 	return blocks, nil
 }

@@ -126,6 +126,25 @@ func (r *Reader) Target(ctx context.Context, path string, offset int64) (io.Read
 	}
 }
 
+// NextTarget returns the path of the target that comes next, and leaves it there.
+func (r *Reader) NextTarget(ctx context.Context) (string, error) {
+	for {
+		err := r.next()
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case errors.Is(err, io.EOF):
+			return "", fmt.Errorf("read bundle: another target: %w", fs.ErrNotExist)
+		case err != nil:
+			return "", fmt.Errorf("read bundle: %w", err)
+		}
+		if isTarget(r.entry.name) {
+			return strings.TrimPrefix(r.entry.name, TargetsDir), nil
+		}
+		r.have = false
+	}
+}
+
 // content reads the present file.
 type content struct{ r *Reader }
 

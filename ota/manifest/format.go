@@ -31,8 +31,11 @@ func Format(r Release) ([]byte, error) {
 	put("storage", storage, len(storage) > 1 || r.Storage.SlotBytes > 0)
 	var deltas []object
 	for _, d := range r.Deltas {
-		deltas = append(deltas, object{"source": hex.EncodeToString(d.Source[:]), "target": d.Target,
-			"segments": texts(d.Segments)})
+		one := object{"source": hex.EncodeToString(d.Source[:]), "target": d.Target, "segments": texts(d.Segments)}
+		if d.SourceSize > 0 {
+			one["source_size"] = d.SourceSize
+		}
+		deltas = append(deltas, one)
 	}
 	put("deltas", deltas, len(deltas) > 0)
 	rollout := object{"share": r.Rollout.Share}

@@ -14,7 +14,7 @@
 //	  "size": 20861952, "sha256": "...",  of the slot's image, which is the target itself
 //	  "segments": ["...", ...],           SHA-256 of every MiB of it, the last one shorter
 //	  "notes": "text", "severity": "routine", "downtime_s": 40,
-//	  "deltas": [{"source": "sha256 of the slot", "target": "name", "segments": [...]}],
+//	  "deltas": [{"source": "sha256 of the slot's image", "source_size": 20824064, "target": "name", "segments": [...]}],
 //	  "rollout": {"share": 100, "start": "2026-12-01T08:00:00Z", "halt": false}}}
 //
 // Unknown members are let be, so that a later publisher can say more; what an older camera must not overlook stands in
@@ -84,9 +84,10 @@ type Storage struct {
 
 // Delta is another target, which makes the image of the release out of a slot that has a certain content.
 type Delta struct {
-	Source   Sum    // of the slot's image that it starts from
-	Target   string // its name
-	Segments []Sum  // of the delta, as those of the image
+	Source     Sum    // of the slot's image that it starts from
+	SourceSize int64  // bytes of that image; 0: not told, so nobody can look whether a slot holds it
+	Target     string // its name
+	Segments   []Sum  // of the delta, as those of the image
 }
 
 // Rollout says who may install a release, and from when on.

@@ -100,7 +100,8 @@ func (in *reader) release(target string) Release {
 		r.Rollout = Rollout{int(s.number("share", 0, AllShare)), s.time("start"), s.flag("halt")}
 	})
 	in.each("deltas", maxDeltas, func(s *reader) {
-		r.Deltas = append(r.Deltas, Delta{s.sum("source"), s.short("target", maxName), s.sums("segments")})
+		r.Deltas = append(r.Deltas, Delta{s.sum("source"), s.number("source_size", 0, MaxSegments*Segment),
+			s.short("target", maxName), s.sums("segments")})
 	})
 	in.check(r)
 	return r
