@@ -10,6 +10,7 @@ require (
 	github.com/bluenviron/mediacommon/v2 v2.8.3
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/klauspost/compress v1.18.5
+	github.com/mochi-mqtt/server/v2 v2.7.9
 	github.com/pion/mediadevices v0.9.4
 	github.com/pion/rtcp v1.2.20
 	github.com/pion/rtp v1.10.6
@@ -25,6 +26,7 @@ require (
 
 require (
 	github.com/philhofer/fwd v1.2.0 // indirect
+	github.com/rs/xid v1.4.0 // indirect
 	golang.org/x/sync v0.18.0 // indirect
 )
 

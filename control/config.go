@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ocellus/ocellus/control/broker"
 	"github.com/ocellus/ocellus/internal/secret"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Key           secret.Secret       `yaml:"key"`         // PEM, to the certificate
 	KeepAlive     time.Duration       `yaml:"keep_alive"`
 	HomeAssistant HomeAssistantConfig `yaml:"home_assistant"`
+	Embedded      string              `yaml:"embedded"` // ADDRESS:PORT of the broker in the process, or off
 }
 
 // HomeAssistantConfig is the bridge, which lets plain messages do a few things.
@@ -37,7 +39,8 @@ type HomeAssistantConfig struct {
 
 // DefaultConfig is what holds where nobody says otherwise.
 func DefaultConfig() Config {
-	return Config{Broker: Off, KeepAlive: 30 * time.Second, HomeAssistant: HomeAssistantConfig{Prefix: "homeassistant"}}
+	return Config{Broker: Off, KeepAlive: 30 * time.Second, Embedded: broker.Off,
+		HomeAssistant: HomeAssistantConfig{Prefix: "homeassistant"}}
 }
 
 // Validate reports all faults at once.
@@ -60,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if p := c.HomeAssistant.Prefix; p == "" || len(p) > 64 || strings.ContainsAny(p, "+#$\x00") {
 		fault("home_assistant.prefix", "%.80q: want a topic, homeassistant if unsure", p)
+	}
+	if err := broker.Validate(c.Embedded); err != nil {
+		fault("embedded", "%v", err)
 	}
 	return errors.Join(faults...)
 }

@@ -111,6 +111,21 @@ func (s *Session) State() SessionState {
 	return s.state
 }
 
+// OnlineSince is Online for a connection that began after an instant.
+func (s *Session) OnlineSince(ctx context.Context, began time.Time) error {
+	for {
+		if err := s.Online(ctx); err != nil {
+			return err
+		}
+		if st := s.State(); st.Connected && st.Since.After(began) {
+			return nil
+		}
+		if !pause(ctx, 50*time.Millisecond) { // the old one is being closed
+			return ctx.Err()
+		}
+	}
+}
+
 // Online waits for a connection, and returns ctx's error if there is none before ctx ends.
 func (s *Session) Online(ctx context.Context) error {
 	s.mu.Lock()

@@ -45,7 +45,7 @@ func (a *agent) commands() []command {
 		{"ota.install", access.Update, 2 * time.Hour, with(a.otaInstall)},
 		{"ota.rollback", access.Update, time.Minute, with(a.otaRollback)},
 		{"ota.cancel", access.Update, time.Minute, with(a.otaCancel)},
-	}, a.ownerCommands()...)
+	}, append(a.ownerCommands(), a.controlCommands()...)...)
 }
 
 // The codes of an answer. They are wire format: never renamed.
@@ -61,6 +61,8 @@ const (
 	codeUnclaimed   = "unclaimed"
 	codeStale       = "stale"
 	codeFailed      = "failed"
+	codeConflict    = "conflict"
+	codeRolledBack  = "rolled_back"
 )
 
 var (
@@ -79,7 +81,7 @@ func codeOf(err error) string {
 		{context.DeadlineExceeded, codeTimeout}, {hal.ErrUnsupported, codeUnsupported}, {errNotFound, codeNotFound},
 		{access.ErrUnknown, codeNotFound}, {access.ErrExists, codeExists}, {access.ErrUnclaimed, codeUnclaimed},
 		{claim.ErrStale, codeStale}, {claim.ErrSignature, codeDenied}, {claim.ErrProof, codeDenied},
-		{pack.ErrMalformed, codeBadRequest},
+		{pack.ErrMalformed, codeBadRequest}, {errConflict, codeConflict}, {errRolledBack, codeRolledBack},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/control"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
@@ -25,15 +26,16 @@ const configSchema = 1
 
 // Config is config.yaml. Every key stands in docs/configuration.md (TestEveryKeyDocumented).
 type Config struct {
-	Schema  int           `yaml:"schema"`
-	Board   string        `yaml:"board"`
-	Log     slog.Level    `yaml:"log"`
-	Streams stream.Config `yaml:"streams"`
-	RTSP    rtsp.Config   `yaml:"rtsp"`
-	Web     web.Config    `yaml:"web"`
-	Status  statusConfig  `yaml:"status"`
-	Update  updateConfig  `yaml:"update"`
-	Network networkConfig `yaml:"network"`
+	Schema  int            `yaml:"schema"`
+	Board   string         `yaml:"board"`
+	Log     slog.Level     `yaml:"log"`
+	Streams stream.Config  `yaml:"streams"`
+	RTSP    rtsp.Config    `yaml:"rtsp"`
+	Web     web.Config     `yaml:"web"`
+	Status  statusConfig   `yaml:"status"`
+	Update  updateConfig   `yaml:"update"`
+	Network networkConfig  `yaml:"network"`
+	Control control.Config `yaml:"control"`
 }
 
 // statusConfig is the door of /healthz and /metrics.
@@ -67,6 +69,10 @@ func defaultConfig(b board.Board) Config {
 		Status:  statusConfig{Address: statusListens},
 		Update:  defaultUpdate(),
 	}
+	c.Control = control.DefaultConfig()
+	if b.Simulated {
+		c.Control.Embedded = "127.0.0.1:8883"
+	}
 	set := func(o *stream.Output, s board.Stream) {
 		o.Width, o.Height, o.FPS, o.Bitrate = s.Width, s.Height, s.FPS, stream.Bitrate(s.BitrateBPS)
 	}
@@ -87,6 +93,7 @@ func (c *Config) sections(defaults Config) []section {
 		{"status", c.Status.Validate, func() { c.Status = defaults.Status }},
 		{"update", c.Update.Validate, func() { c.Update = defaults.Update }},
 		{"network", c.Network.Validate, func() { c.Network = defaults.Network }},
+		{"control", c.Control.Validate, func() { c.Control = defaults.Control }},
 	}
 }
 

@@ -139,3 +139,8 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// over seals a file of somebody who has many.
+func (s *safe) over(name string, file statefile.Place) statefile.Place {
+	return sealed.New(name, s.key, file)
+}

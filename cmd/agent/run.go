@@ -38,7 +38,10 @@ type agent struct {
 	lasting    lasting
 	updates    *updates
 	network    *provision.Engine // nil where the camera's network is not the agent's business
-	again      func()            // ends the agent so that it starts anew
+	journal    *journal
+	settings   *settings // the configuration, with what commands set of it
+	control    *controls
+	again      func() // ends the agent so that it starts anew
 }
 
 // runOptions are the flags of agent run.
@@ -82,7 +85,9 @@ func run(ctx context.Context, w world, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: config.Log}))
+	kept, level := &journal{}, &slog.LevelVar{}
+	level.Set(config.Log)
+	log := slog.New(kept.both(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: level})))
 	if damaged != "" {
 		log.Error("configuration damaged", "text", damaged)
 	}
@@ -90,8 +95,10 @@ func run(ctx context.Context, w world, o runOptions) error {
 		log.Warn("configuration", "text", line)
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
-	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1), log: log}
+	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1),
+		journal: kept, log: log}
 	a.meet(o.state, log)
+	config = a.openSettings(o.state, config, level)
 	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold}, log)
 	if err != nil {
 		return err
@@ -226,6 +233,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
 	a.door, err = a.openWeb(config.Web, log)
 	p.Web = address(a.door)
+	a.openControl(state, devices.LED, log)
 	return p, err
 }
 

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/control"
+	"github.com/ocellus/ocellus/control/broker"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/internal/supervise"
+)
+
+// brokerName is the certificate of the broker in the process, in the state directory.
+const brokerName = "broker.pem"
+
+// controls tie the control plane to the command table and to the other features.
+type controls struct {
+	a        *agent
+	settings *settings
+	lamp     *lamp // nil where the board has none
+	receiver *control.Receiver
+	queue    *control.Queue
+	session  *control.Session
+	broker   *broker.Broker // in the process; nil: there is none
+	restart  chan string    // why the board is to restart; capacity 1, a second reason is dropped
+	log      *slog.Logger
+
+	mu      sync.Mutex // guards noticed
+	noticed time.Time  // when the last refusal became an event
+}
+
+// openControl opens what judges and runs commands, and the session with a broker. A camera whose counters can't be read
+// streams all the same, and obeys nobody from afar.
+func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) {
+	c := &controls{a: a, settings: a.settings, restart: make(chan string, 1),
+		log: log.With("part", "control")}
+	c.lamp, _ = led.(*lamp)
+	a.control = c
+	a.supervisor.Add(supervise.Part{Name: "restart", Run: c.awaitRestart, Lasting: true})
+	if a.safe == nil {
+		return
+	}
+	if err := c.open(state, log); err != nil {
+		c.log.Error("no commands over a broker", "err", err)
+		return
+	}
+	c.openBroker(state, log)
+	a.supervisor.Add(supervise.Part{Name: "control", Run: c.receiver.Run, Lasting: true})
+	a.supervisor.Add(supervise.Part{Name: "broker", Run: c.session.Run, Lasting: true})
+	c.queue.Tell(control.Lifecycle, "agent.started", struct {
+		Release string `json:"release"`
+	}{release})
+}
+
+func (c *controls) open(state string, log *slog.Logger) (err error) {
+	owner := c.a.owner
+	c.queue, err = control.OpenQueue(control.QueueOptions{
+		Store: control.Directory{Path: filepath.Join(state, "events"), Place: c.a.safe.over}, Clock: clock, Log: log,
+		Camera: func() ([envelope.IDSize]byte, error) {
+			id, _, err := owner.Operational()
+			return id, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	c.receiver, err = control.OpenReceiver(control.ReceiverOptions{
+		People: owner, Table: c, Clock: clock, Log: log, Refused: c.refused,
+		Counters: c.a.safe.sealed("counters"),
+	})
+	if err != nil {
+		return err
+	}
+	c.session = control.NewSession(control.SessionOptions{
+		Config: c.config,
+		People: owner, Receiver: c.receiver, Queue: c.queue, Clock: clock, Log: log, Report: c.report,
+		Audience: func(now time.Time) []ed25519.PublicKey { return owner.Keys(access.Inspect, now) },
+	})
+	return nil
+}
+
+// openBroker starts the broker in the process, where it is wanted. Its certificate lies beside the other state, for
+// whoever wants to connect.
+func (c *controls) openBroker(state string, log *slog.Logger) {
+	config, _ := c.settings.config()
+	if config.Control.Embedded == broker.Off {
+		return
+	}
+	b, err := broker.Open(config.Control.Embedded, log)
+	if err == nil {
+		err = statefile.WriteBytes(filepath.Join(state, brokerName), b.Root(), 0o600)
+	}
+	if err != nil {
+		c.log.Error("no broker in the process", "err", err)
+		return
+	}
+	c.broker = b
+	c.a.supervisor.Add(supervise.Part{Name: "mqtt", Run: b.Run, Lasting: true})
+}
+
+// config is the control plane's own of this moment. Where no broker is named, the one in the process is it.
+func (c *controls) config() control.Config {
+	now, _ := c.settings.config()
+	config := now.Control
+	if config.Broker == control.Off && c.broker != nil {
+		config.Broker, config.CA = "mqtts://"+c.broker.Addr().String(), string(c.broker.Root())
+	}
+	return config
+}
+
+// refused tells the owner of what strangers try, once in ten seconds.
+func (c *controls) refused(r *control.Refusal, _ control.Message) {
+	if r.Known {
+		return
+	}
+	c.mu.Lock()
+	quiet := time.Since(c.noticed) < 10*time.Second
+	if !quiet {
+		c.noticed = time.Now()
+	}
+	c.mu.Unlock()
+	if quiet {
+		return
+	}
+	c.queue.Tell(control.Security, "command.refused", struct {
+		Code string `json:"code"`
+	}{r.Code})
+}
+
+// report is the state that those who may know are left at the broker.
+func (c *controls) report() (uint64, []byte) {
+	config, revision := c.settings.config()
+	raw, _ := json.Marshal(struct { // texts always can
+		Board   string          `json:"board"`
+		Release string          `json:"release"`
+		Config  json.RawMessage `json:"config"`
+	}{c.a.board.Name, release, document(config)})
+	return revision, raw
+}
+
+// Look tells what the command table says of a row. What only looks may be done twice.
+func (c *controls) Look(name string) (control.Operation, bool) {
+	for _, row := range c.a.commands() {
+		if row.name == name {
+			return control.Operation{Needs: row.needs, Once: row.once(), Final: final(name)}, true
+		}
+	}
+	return control.Operation{}, false
+}
+
+// once reports whether a row changes something.
+func (row command) once() bool { return row.needs != access.Watch && row.needs != access.Inspect }
+
+// final reports whether a row can't be taken back.
+func final(name string) bool {
+	switch name {
+	case "reboot", "ota.install", "ota.rollback", "owner.handover", "owner.unbind":
+		return true
+	}
+	return false
+}
+
+// Do runs a row and turns its answer into what travels in an envelope.
+func (c *controls) Do(ctx context.Context, who access.Identity, name string, args []byte, progress func(int)) (
+	o control.Outcome,
+) {
+	ctx = context.WithValue(ctx, progressKey{}, progress)
+	result, err := do(ctx, c.a.commands(), who, name, args)
+	if err != nil {
+		return control.Outcome{Code: codeOf(err), Text: err.Error()}
+	}
+	if p, ok := result.(picture); ok { // its bytes need no base64 here
+		o.Blob, p.JPEG = p.JPEG, nil
+		result = p
+	}
+	o.Code = codeOK
+	if o.Result, err = json.Marshal(result); err != nil {
+		return control.Outcome{Code: codeFailed, Text: err.Error()}
+	}
+	return o
+}
+
+// progressKey is the key of what hears how far a long job is, in its context.
+type progressKey struct{}
+
+// toldProgress tells whoever asked how far a long job is, by the doors that can.
+func toldProgress(ctx context.Context, percent int) {
+	if tell, ok := ctx.Value(progressKey{}).(func(int)); ok {
+		tell(percent)
+	}
+}
+
+var errNoAnswer = errors.New("the envelope is refused")
+
+// sealed is what the LAN door does with a sealed command.
+func (a *agent) sealed(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
+	if a.control == nil {
+		return nil, errNoAnswer
+	}
+	return a.control.envelope(ctx, key, raw)
+}
+
+// envelope waits for the last answer to a sealed command.
+func (c *controls) envelope(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
+	if c.receiver == nil {
+		return nil, errNoAnswer
+	}
+	id, _, err := c.a.owner.Operational()
+	if err != nil {
+		return nil, err
+	}
+	answers := make(chan []byte, 1) // the last one; no other is waited for
+	m := control.Message{Topic: envelope.CommandTopic(id, key), Raw: raw}
+	err = c.receiver.Receive(m, func(_ envelope.Topic, reply []byte, last bool) {
+		if last {
+			select {
+			case answers <- reply:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	select {
+	case reply := <-answers:
+		return reply, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// awaitRestart restarts the board a moment after somebody asked for it, so that he has his answer.
+func (c *controls) awaitRestart(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case why := <-c.restart:
+		t := time.NewTimer(time.Second)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			return c.a.updates.restart(ctx, why)
+		}
+	}
+}

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/control"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/stream"
+)
+
+// controlCommands are the rows of the control plane.
+func (a *agent) controlCommands() []command {
+	return []command{
+		{"capabilities", access.Watch, 2 * time.Second, with(a.capabilities)},
+		{"config.get", access.Inspect, 2 * time.Second, with(a.configGet)},
+		{"config.set", access.Configure, 2 * time.Minute, with(a.configSet)},
+		{"control.status", access.Inspect, 2 * time.Second, with(a.controlStatus)},
+		{"events", access.Inspect, 2 * time.Second, with(a.events)},
+		{"identify", access.Inspect, 15 * time.Second, with(a.identify)},
+		{"idr", access.Watch, 2 * time.Second, with(a.idr)},
+		{"logs", access.Configure, 2 * time.Second, with(a.logs)},
+		{"reboot", access.Configure, 5 * time.Second, with(a.reboot)},
+	}
+}
+
+// errNoControl: the camera does not know who it is, so it has nothing of this.
+var errNoControl = fmt.Errorf("the control plane: %w", hal.ErrUnsupported)
+
+// ability is the answer to capabilities.
+type ability struct {
+	Commands []string `json:"commands"` // of the table, in its order
+	Streams  []string `json:"streams"`
+	Lamp     bool     `json:"lamp"`
+	Updates  bool     `json:"updates"`
+}
+
+func (a *agent) capabilities(context.Context, none) (any, error) {
+	r := ability{Lamp: a.control != nil && a.control.lamp != nil, Updates: a.updates.ready() == nil}
+	for _, row := range a.commands() {
+		r.Commands = append(r.Commands, row.name)
+	}
+	for _, h := range a.source.Hubs() {
+		r.Streams = append(r.Streams, h.Name())
+	}
+	return r, nil
+}
+
+type configArgs struct {
+	Prefix string `json:"prefix,omitempty"` // of the keys that are meant; empty: all
+}
+
+// configured is the answer to config.get and config.set.
+type configured struct {
+	Revision uint64            `json:"revision"`
+	Config   map[string]string `json:"config"`
+	Restart  []string          `json:"restart,omitempty"` // keys that hold after a restart
+}
+
+func (a *agent) configGet(_ context.Context, args configArgs) (any, error) {
+	if a.control == nil {
+		return nil, errNoControl
+	}
+	c, revision := a.control.settings.config()
+	all := flat(reflect.ValueOf(c), "")
+	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, args.Prefix) })
+	if len(all) == 0 {
+		return nil, fmt.Errorf("key %s: %w", clip(args.Prefix), errNotFound)
+	}
+	return configured{Revision: revision, Config: all}, nil
+}
+
+// setArgs change the configuration. Base, where it is there, is the revision that the sender has seen; another one is a
+// conflict. A null puts a key back to what config.yaml says.
+type setArgs struct {
+	Set  map[string]*string `json:"set"`
+	Base *uint64            `json:"base,omitempty"`
+}
+
+// errRolledBack: the change cut the connection to the broker, so what was before holds again.
+var errRolledBack = errors.New("rolled back")
+
+// trial is how long a change of the broker may take to connect.
+const trial = 45 * time.Second
+
+// configSet changes keys, all of them or none. What the running agent can take holds at once, the rest after a restart.
+func (a *agent) configSet(ctx context.Context, args setArgs) (any, error) {
+	switch {
+	case a.control == nil:
+		return nil, errNoControl
+	case len(args.Set) == 0:
+		return nil, fmt.Errorf("%w: set: want keys and values", errBadRequest)
+	}
+	s := a.control.settings
+	s.change.Lock()
+	defer s.change.Unlock()
+	was, _ := s.config()
+	v, next, err := s.next(args.Base, args.Set)
+	if err != nil {
+		return nil, err
+	}
+	changed := differing(was, next)
+	connected := a.control.session != nil && a.control.session.State().Connected
+	onTrial := connected && next.Control.Broker != control.Off &&
+		slices.ContainsFunc(changed, func(key string) bool { return strings.HasPrefix(key, "control.") })
+	if err := a.take(was, next); err != nil {
+		return nil, err
+	}
+	if err := s.store(v, next, onTrial); err != nil {
+		return nil, errors.Join(err, a.take(next, was))
+	}
+	if onTrial {
+		err = a.tryBroker(ctx, was, v, next)
+	} else {
+		a.control.changed(changed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, revision := s.config()
+	r := configured{Revision: revision, Config: map[string]string{}}
+	all := flat(reflect.ValueOf(next), "")
+	for key := range args.Set {
+		r.Config[key] = all[key]
+	}
+	r.Restart = slices.DeleteFunc(changed, liveKey)
+	return r, nil
+}
+
+// changed tells the session what changed.
+func (c *controls) changed(keys []string) {
+	if c.session == nil {
+		return
+	}
+	if slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "control.") }) {
+		c.session.Changed()
+	}
+	c.session.Reported()
+}
+
+// liveKey reports whether a key holds at once.
+func liveKey(key string) bool {
+	return key == "log" || strings.HasPrefix(key, "control.") && key != "control.embedded" ||
+		strings.HasPrefix(key, "streams.") && (strings.HasSuffix(key, ".bitrate") || strings.HasSuffix(key, ".gop_seconds"))
+}
+
+// take makes the running streams follow: all of them or none.
+func (a *agent) take(was, next Config) error {
+	for _, o := range []struct {
+		name      string
+		was, next stream.Output
+	}{{"main", was.Streams.Main, next.Streams.Main}, {"sub", was.Streams.Sub, next.Streams.Sub}} {
+		if a.source.Hub(o.name) == nil {
+			continue
+		}
+		var err error
+		if o.was.Bitrate != o.next.Bitrate {
+			err = a.source.SetBitrate(o.name, o.next.Bitrate)
+		}
+		if err == nil && o.was.GOPSeconds != o.next.GOPSeconds {
+			err = a.source.SetGOP(o.name, time.Duration(o.next.GOPSeconds*float64(time.Second)))
+		}
+		if err != nil {
+			back := was
+			return errors.Join(err, a.undo(back))
+		}
+	}
+	return nil
+}
+
+// undo puts the running streams back; what they can't be put back to they never left.
+func (a *agent) undo(to Config) error {
+	var faults []error
+	for name, o := range map[string]stream.Output{"main": to.Streams.Main, "sub": to.Streams.Sub} {
+		if a.source.Hub(name) == nil {
+			continue
+		}
+		if err := a.source.SetBitrate(name, o.Bitrate); err != nil && !errors.Is(err, hal.ErrUnsupported) {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// tryBroker waits for the new connection, and goes back to the old one where none comes: the sender may have nothing
+// else by which to reach the camera.
+func (a *agent) tryBroker(ctx context.Context, was Config, v settingsFile, next Config) error {
+	c := a.control
+	began := time.Now()
+	toldProgress(ctx, 50)
+	c.session.Changed()
+	ctx, cancel := context.WithTimeout(ctx, trial)
+	defer cancel()
+	err := c.session.OnlineSince(ctx, began)
+	if err == nil {
+		return c.settings.store(v, next, false)
+	}
+	back := v
+	back.Revision++
+	c.settings.mu.Lock()
+	back.Keys = c.settings.stored.Before.Keys
+	c.settings.mu.Unlock()
+	why := c.session.State().Error
+	err = errors.Join(fmt.Errorf("%w: no connection within %v: %s", errRolledBack, trial, why),
+		c.settings.store(back, was, false), a.take(next, was))
+	c.session.Changed()
+	c.queue.Tell(control.Lifecycle, "config.rolled_back", struct {
+		Why string `json:"why"`
+	}{why})
+	return err
+}
+
+// controlState is the answer to control.status.
+type controlState struct {
+	Session  control.SessionState `json:"session"`
+	Events   control.QueueStats   `json:"events"`
+	Refusals map[string]uint64    `json:"refusals"`
+	ClockSet bool                 `json:"clock_set"`
+}
+
+func (a *agent) controlStatus(context.Context, none) (any, error) {
+	c := a.control
+	if c == nil || c.session == nil {
+		return nil, errNoControl
+	}
+	_, sure := clock()
+	return controlState{c.session.State(), c.queue.Stats(), c.receiver.Refusals(), sure}, nil
+}
+
+type eventArgs struct {
+	After uint64 `json:"after,omitempty"` // the number of the last event that was seen
+}
+
+// happened is an event as JSON has it.
+type happened struct {
+	ID     string        `json:"id"`
+	Seq    uint64        `json:"seq,omitempty"` // telemetry has none
+	Time   time.Time     `json:"time"`
+	Sure   bool          `json:"sure"`
+	Class  control.Class `json:"class"`
+	Name   string        `json:"name"`
+	Detail any           `json:"detail"`
+	Lost   uint64        `json:"lost,omitempty"`
+}
+
+func (a *agent) events(_ context.Context, args eventArgs) (any, error) {
+	if a.control == nil || a.control.queue == nil {
+		return nil, errNoControl
+	}
+	list := []happened{}
+	for _, e := range a.control.queue.Since(args.After) {
+		list = append(list, happenedOf(e))
+	}
+	return list, nil
+}
+
+func happenedOf(e envelope.Event) happened {
+	return happened{hex.EncodeToString(e.ID[:]), e.Seq, e.Time, e.Sure, control.Class(e.Class), e.Name,
+		json.RawMessage(e.Detail), e.Lost}
+}
+
+// identify lets the lamp show for a while which camera this is.
+func (a *agent) identify(ctx context.Context, _ none) (any, error) {
+	if a.control == nil || a.control.lamp == nil {
+		return nil, fmt.Errorf("identify: the board has no lamp: %w", hal.ErrUnsupported)
+	}
+	if err := a.control.lamp.showOver(hal.Unread); err != nil {
+		return nil, err
+	}
+	t := time.NewTimer(10 * time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return none{}, a.control.lamp.showOver("")
+}
+
+func (a *agent) idr(_ context.Context, args streamArgs) (any, error) {
+	if args.Stream == "" {
+		args.Stream = "main"
+	}
+	h := a.source.Hub(args.Stream)
+	if h == nil {
+		return nil, fmt.Errorf("stream %.40q: %w", args.Stream, errNotFound)
+	}
+	return struct {
+		Coming bool `json:"coming"` // false: the last IDR is too young, or the source can't make one on demand
+	}{h.RequestIDR()}, nil
+}
+
+type logArgs struct {
+	Minutes int `json:"minutes,omitempty"` // that are looked back; 10 if not given, 60 at most
+}
+
+func (a *agent) logs(_ context.Context, args logArgs) (any, error) {
+	if args.Minutes == 0 {
+		args.Minutes = 10
+	}
+	if args.Minutes < 1 || args.Minutes > 60 {
+		return nil, fmt.Errorf("%w: minutes: want 1 to 60", errBadRequest)
+	}
+	return a.journal.since(time.Now().Add(-time.Duration(args.Minutes) * time.Minute)), nil
+}
+
+func (a *agent) reboot(context.Context, none) (any, error) {
+	if a.control == nil {
+		return nil, errNoControl
+	}
+	select {
+	case a.control.restart <- "asked by a command":
+	default: // it is under way
+	}
+	return none{}, nil
+}
