@@ -22,7 +22,7 @@ import (
 type agent struct {
 	state string
 	home  string // where camctl keeps the owner's key
-	ports struct{ RTSP, RTSPS, Web, Status string }
+	ports struct{ RTSP, RTSPS, Web, MQTT, Status string }
 	user  *url.Userinfo
 	cmd   *exec.Cmd
 	log   *output
@@ -126,10 +126,11 @@ func (a *agent) pair(t *testing.T) {
 func writeConfig(t *testing.T, state string, own section) {
 	t.Helper()
 	config := section{
-		"schema": 1,
-		"rtsp":   section{"address": "127.0.0.1:0", "tls_address": "127.0.0.1:0"},
-		"web":    section{"address": "127.0.0.1:0"},
-		"status": section{"address": "127.0.0.1:0"},
+		"schema":  1,
+		"rtsp":    section{"address": "127.0.0.1:0", "tls_address": "127.0.0.1:0"},
+		"web":     section{"address": "127.0.0.1:0"},
+		"status":  section{"address": "127.0.0.1:0"},
+		"control": section{"embedded": "127.0.0.1:0"},
 	}
 	merge(config, own)
 	raw, err := json.MarshalIndent(config, "", "  ")

@@ -46,7 +46,9 @@ func homeNetwork(t *testing.T) []byte {
 const homeConfig = "schema: 1\n# the WLAN: " + homeSSID + "\n# " + homePassword + "\n"
 
 // names under which the agent seals, and the lab.
-func sealedNames() carve.Names { return carve.Names{"owner", "rtsps", "networks", "lab"} }
+func sealedNames() carve.Names {
+	return carve.Names{"owner", "rtsps", "networks", "settings", "counters", "lab"}
+}
 
 // belongingsOf reads what there is to look for in the owner's home.
 func belongingsOf(t *testing.T, home, camera string) belongings {

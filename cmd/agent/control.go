@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"sync"
 	"time"
@@ -40,19 +41,20 @@ type controls struct {
 }
 
 // openControl opens what judges and runs commands, and the session with a broker. A camera whose counters can't be read
-// streams all the same, and obeys nobody from afar.
-func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) {
+// streams all the same, and obeys nobody from afar. It returns
+// where the broker in the process listens, nil for nowhere.
+func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) net.Addr {
 	c := &controls{a: a, settings: a.settings, restart: make(chan string, 1),
 		log: log.With("part", "control")}
 	c.lamp, _ = led.(*lamp)
 	a.control = c
 	a.supervisor.Add(supervise.Part{Name: "restart", Run: c.awaitRestart, Lasting: true})
 	if a.safe == nil {
-		return
+		return nil
 	}
 	if err := c.open(state, log); err != nil {
 		c.log.Error("no commands over a broker", "err", err)
-		return
+		return nil
 	}
 	c.openBroker(state, log)
 	a.supervisor.Add(supervise.Part{Name: "control", Run: c.receiver.Run, Lasting: true})
@@ -60,12 +62,16 @@ func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) {
 	c.queue.Tell(control.Lifecycle, "agent.started", struct {
 		Release string `json:"release"`
 	}{release})
+	if c.broker == nil {
+		return nil
+	}
+	return c.broker.Addr()
 }
 
 func (c *controls) open(state string, log *slog.Logger) (err error) {
 	owner := c.a.owner
 	c.queue, err = control.OpenQueue(control.QueueOptions{
-		Store: control.Directory{Path: filepath.Join(state, "events"), Place: c.a.safe.over}, Clock: clock, Log: log,
+		Store: control.Directory{Path: filepath.Join(state, "events"), Place: c.a.safe.over}, Clock: c.clock, Log: log,
 		Camera: func() ([envelope.IDSize]byte, error) {
 			id, _, err := owner.Operational()
 			return id, err
@@ -75,7 +81,7 @@ func (c *controls) open(state string, log *slog.Logger) (err error) {
 		return err
 	}
 	c.receiver, err = control.OpenReceiver(control.ReceiverOptions{
-		People: owner, Table: c, Clock: clock, Log: log, Refused: c.refused,
+		People: owner, Table: c, Clock: c.clock, Log: log, Refused: c.refused,
 		Counters: c.a.safe.sealed("counters"),
 	})
 	if err != nil {
@@ -83,10 +89,16 @@ func (c *controls) open(state string, log *slog.Logger) (err error) {
 	}
 	c.session = control.NewSession(control.SessionOptions{
 		Config: c.config,
-		People: owner, Receiver: c.receiver, Queue: c.queue, Clock: clock, Log: log, Report: c.report,
+		People: owner, Receiver: c.receiver, Queue: c.queue, Clock: c.clock, Log: log, Report: c.report,
 		Audience: func(now time.Time) []ed25519.PublicKey { return owner.Keys(access.Inspect, now) },
 	})
 	return nil
+}
+
+// clock is the time as far as it is known; a simulated board has its machine's.
+func (c *controls) clock() (now time.Time, sure bool) {
+	now, sure = clock()
+	return now, sure || c.a.board.Simulated
 }
 
 // openBroker starts the broker in the process, where it is wanted. Its certificate lies beside the other state, for
@@ -164,7 +176,7 @@ func (row command) once() bool { return row.needs != access.Watch && row.needs !
 // final reports whether a row can't be taken back.
 func final(name string) bool {
 	switch name {
-	case "reboot", "ota.install", "ota.rollback", "owner.handover", "owner.unbind":
+	case "ota.install", "ota.rollback", "owner.handover", "owner.unbind":
 		return true
 	}
 	return false
@@ -202,16 +214,16 @@ func toldProgress(ctx context.Context, percent int) {
 
 var errNoAnswer = errors.New("the envelope is refused")
 
-// sealed is what the LAN door does with a sealed command.
-func (a *agent) sealed(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
+// envelope is what the LAN door does with a sealed command.
+func (a *agent) envelope(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
 	if a.control == nil {
 		return nil, errNoAnswer
 	}
-	return a.control.envelope(ctx, key, raw)
+	return a.control.lastAnswer(ctx, key, raw)
 }
 
-// envelope waits for the last answer to a sealed command.
-func (c *controls) envelope(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
+// lastAnswer waits for the last answer to a sealed command.
+func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
 	if c.receiver == nil {
 		return nil, errNoAnswer
 	}

@@ -91,7 +91,7 @@ type setArgs struct {
 var errRolledBack = errors.New("rolled back")
 
 // trial is how long a change of the broker may take to connect.
-const trial = 45 * time.Second
+const trial = 30 * time.Second
 
 // configSet changes keys, all of them or none. What the running agent can take holds at once, the rest after a restart.
 func (a *agent) configSet(ctx context.Context, args setArgs) (any, error) {
@@ -233,7 +233,7 @@ func (a *agent) controlStatus(context.Context, none) (any, error) {
 	if c == nil || c.session == nil {
 		return nil, errNoControl
 	}
-	_, sure := clock()
+	_, sure := c.clock()
 	return controlState{c.session.State(), c.queue.Stats(), c.receiver.Refusals(), sure}, nil
 }
 

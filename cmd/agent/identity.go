@@ -154,7 +154,7 @@ func (a *agent) openWeb(config web.Config, log *slog.Logger) (net.Addr, error) {
 		return nil, nil
 	}
 	d := web.New(web.Options{Config: config, Gate: a.owner, Certificate: showing(a.owner), Do: a.answer,
-		Take: a.takeBundle, Log: log})
+		Take: a.takeBundle, Envelope: a.envelope, Log: log})
 	if err := d.Listen(); err != nil {
 		return nil, err
 	}

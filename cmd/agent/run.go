@@ -98,7 +98,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1),
 		journal: kept, log: log}
 	a.meet(o.state, log)
-	config = a.openSettings(o.state, config, level)
+	config = a.openSettings(config, level)
 	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold}, log)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
 	a.door, err = a.openWeb(config.Web, log)
 	p.Web = address(a.door)
-	a.openControl(state, devices.LED, log)
+	p.MQTT = address(a.openControl(state, devices.LED, log))
 	return p, err
 }
 

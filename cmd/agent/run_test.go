@@ -41,6 +41,7 @@ const freePorts = `
 rtsp: {address: "127.0.0.1:0", tls_address: "127.0.0.1:0"}
 web: {address: "127.0.0.1:0"}
 status: {address: "127.0.0.1:0"}
+control: {embedded: "127.0.0.1:0"}
 `
 
 // start runs an agent until the test ends, or stop is called, which returns the exit code. A camera without an owner gets

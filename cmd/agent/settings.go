@@ -47,10 +47,11 @@ type settings struct {
 	mu     sync.Mutex // guards the rest
 	now    Config
 	stored settingsFile
+	alien  []string // keys of another release: kept, and without effect
 }
 
 // openSettings puts what commands set over a configuration. A camera that does not know whose it is has none.
-func (a *agent) openSettings(state string, config Config, level *slog.LevelVar) Config {
+func (a *agent) openSettings(config Config, level *slog.LevelVar) Config {
 	a.settings = &settings{base: config, defaults: defaultConfig(a.board), now: config, level: level}
 	if a.safe == nil {
 		return config
@@ -87,13 +88,19 @@ func (s *settings) read() (warnings []string) {
 		c, faults := applied(s.base, s.defaults, keys)
 		if len(faults) == 0 {
 			s.now = c
+			for key := range v.Keys {
+				if _, fits := keys[key]; !fits {
+					s.alien = append(s.alien, key)
+				}
+			}
 			return warnings
 		}
+		left := len(keys)
 		for _, f := range faults {
 			warnings = append(warnings, fmt.Sprintf("set by a command: %v: left out", f))
-			delete(keys, f.key)
+			maps.DeleteFunc(keys, func(key, _ string) bool { return key == f.key || strings.HasPrefix(key, f.key+".") })
 		}
-		if !slices.ContainsFunc(faults, func(f fault) bool { _, set := v.Keys[f.key]; return set }) {
+		if len(keys) == left {
 			return append(warnings, "nothing of what was set by commands holds")
 		}
 	}
@@ -180,7 +187,12 @@ func (s *settings) next(base *uint64, changes map[string]*string) (settingsFile,
 		}
 		v.Keys[key] = *value
 	}
-	c, faults := applied(s.base, s.defaults, v.Keys)
+	fitting := maps.Clone(v.Keys)
+	maps.DeleteFunc(fitting, func(key, _ string) bool {
+		_, changed := changes[key]
+		return !changed && slices.Contains(s.alien, key)
+	})
+	c, faults := applied(s.base, s.defaults, fitting)
 	var all []error
 	for _, f := range faults {
 		all = append(all, fmt.Errorf("%w: %v", errBadRequest, f))

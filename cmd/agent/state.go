@@ -45,6 +45,7 @@ type ports struct {
 	RTSP   string `json:"rtsp,omitempty"`
 	RTSPS  string `json:"rtsps,omitempty"`
 	Web    string `json:"web,omitempty"`
+	MQTT   string `json:"mqtt,omitempty"`
 	Status string `json:"status,omitempty"`
 }
 

@@ -63,6 +63,15 @@ func (w *window) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText writes a window as UnmarshalText reads it.
+func (w window) MarshalText() ([]byte, error) {
+	if w == (window{}) {
+		return nil, nil
+	}
+	clock := func(d time.Duration) string { return time.Time{}.Add(d).Format("15:04") }
+	return []byte(clock(w.from) + "-" + clock(w.to)), nil
+}
+
 // holds reports whether a time of the day is inside. A window may lie around midnight.
 func (w window) holds(now time.Time) bool {
 	at := time.Duration(now.Hour())*time.Hour + time.Duration(now.Minute())*time.Minute

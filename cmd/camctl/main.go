@@ -4,6 +4,8 @@
 //	camctl pair --label -                                   makes you the owner of the camera with this label
 //	camctl discover                                         the cameras of this link
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
+//	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door or a broker
+//	camctl events CAMERA                                    tells what happens there
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
 //	camctl pair, owner, grant, revoke, accept, hand-over, unbind    what a phone does (docs/provisioning.md)
@@ -64,6 +66,8 @@ type commands struct {
 	HandOver handOverCommand `cmd:"" help:"Make somebody else the owner: print an offer, then take the answer to it."`
 	Unbind   unbindCommand   `cmd:"" help:"Make a camera forget you and everything that it keeps for you."`
 	Erased   erasedCommand   `cmd:"" help:"The receipts of cameras that forgot you."`
+	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
+	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
 	Picture  pictureCommand  `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Ota      otaCommands     `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -1,0 +1,115 @@
+package lab
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mosquitto is a broker that lets everybody in.
+func mosquitto(t *testing.T) string {
+	t.Helper()
+	need(t, "mosquitto")
+	in, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := in.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	_ = in.Close()
+	config := filepath.Join(t.TempDir(), "mosquitto.conf")
+	text := "listener " + port + " 127.0.0.1\nallow_anonymous true\nuser root\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("mosquitto", "-c", config)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return "mqtt://" + address
+}
+
+// call asks the camera and returns what camctl prints.
+func (a *agent) call(t *testing.T, words ...string) ran {
+	t.Helper()
+	return tool(t, 70*time.Second, program("camctl"), append([]string{"call", "--home", a.home, "camera"}, words...)...)
+}
+
+// reached waits until the camera answers over a broker.
+func (a *agent) reached(t *testing.T, way ...string) {
+	t.Helper()
+	end := time.Now().Add(40 * time.Second)
+	for {
+		var s struct{ Session struct{ Connected bool } }
+		r := a.call(t, "control.status")
+		if json.Unmarshal([]byte(r.out), &s) == nil && s.Session.Connected {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no broker: %s %s", r.out, r.errs)
+		}
+	}
+	if r := a.call(t, append([]string{"status"}, way...)...); r.code != 0 || !strings.Contains(r.out, `"board": "sim"`) {
+		t.Fatalf("over the broker: %d %s", r.code, r.errs)
+	}
+}
+
+// TestControl is the owner's day: the same questions over the LAN door, over the broker in the agent and over another
+// one, to which the camera goes by command.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	a := startAgent(t, agentOptions{})
+	if r := a.call(t, "set", "stream.main.bitrate=1500k"); r.code != 0 || !strings.Contains(r.out, "1500k") {
+		t.Fatalf("set: %d %s %s", r.code, r.out, r.errs)
+	}
+	if r := a.call(t, "set", "streams.main.bitrate=0", "streams.sub.bitrate=1M"); r.code == 0 ||
+		!strings.Contains(r.errs, "streams.main.bitrate") {
+		t.Errorf("half of a change: %d %s", r.code, r.errs)
+	}
+	if r := a.call(t, "get", "prefix=streams.sub.bitrate"); strings.Contains(r.out, "1M") {
+		t.Errorf("half of a change holds: %s", r.out)
+	}
+	picture := filepath.Join(t.TempDir(), "p.jpg")
+	if r := a.call(t, "snapshot", "-o", picture); r.code != 0 {
+		t.Errorf("snapshot: %s", r.errs)
+	}
+	if raw, err := os.ReadFile(picture); err != nil || len(raw) < 1000 || string(raw[:2]) != "\xff\xd8" {
+		t.Errorf("snapshot: %d bytes, %v", len(raw), err)
+	}
+	own := []string{"--broker", "mqtts://" + a.ports.MQTT, "--ca", filepath.Join(a.state, "broker.pem")}
+	a.reached(t, own...)
+	other := mosquitto(t)
+	if r := a.call(t, "set", "control.broker="+other); r.code != 0 {
+		t.Fatalf("another broker: %s", r.errs)
+	}
+	a.reached(t, "--broker", other)
+	events := tool(t, 20*time.Second, program("camctl"), "events", "--home", a.home, "camera", "--for", "2s")
+	if events.code != 0 {
+		t.Errorf("events: %d %s", events.code, events.errs)
+	}
+}
+
+// TestBrokerRollback: a change that cuts the connection is taken back, and the camera is reached as before.
+func TestBrokerRollback(t *testing.T) {
+	t.Parallel()
+	a := startAgent(t, agentOptions{})
+	own := []string{"--broker", "mqtts://" + a.ports.MQTT, "--ca", filepath.Join(a.state, "broker.pem")}
+	a.reached(t, own...)
+	r := a.call(t, append([]string{"set", "control.broker=mqtt://127.0.0.1:1"}, own...)...)
+	if r.code == 0 || !strings.Contains(r.errs, "rolled back") {
+		t.Fatalf("got %d %s %s", r.code, r.out, r.errs)
+	}
+	a.reached(t, own...)
+	if r := a.call(t, "get", "prefix=control.broker"); !strings.Contains(r.out, `"off"`) {
+		t.Errorf("got %s", r.out)
+	}
+}
