@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -66,6 +67,7 @@ func (c *standIn) challenge() claim.Challenge {
 func (c *standIn) serve(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	_, _ = body.ReadFrom(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body.Bytes()))
 	switch {
 	case c.refuse != nil && c.refuse(w, r):
 	case r.Method == http.MethodGet:
