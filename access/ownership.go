@@ -86,7 +86,7 @@ func OpenOwnership(h *Hardware, persist, sealedOwner statefile.Place, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	o.epoch, o.proofs = last.Epoch, newProofs(o.persist, last.Failures)
+	o.epoch, o.parted, o.proofs = last.Epoch, last.Resetting, newProofs(o.persist, last.Failures)
 	_, _ = rand.Read(o.nonce[:]) // never fails
 	state, _, err := o.file.Load()
 	switch {

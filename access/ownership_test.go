@@ -51,8 +51,12 @@ func (*memory) String() string { return "memory" }
 // camera is what survives a power cut: two places.
 type camera struct{ persist, owner memory }
 
+// start ends a reset that was begun, and opens the rest, as every start does.
 func (c *camera) start(t *testing.T) *Ownership {
 	t.Helper()
+	if _, err := EndReset(&c.persist, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
 	h, _, err := OpenHardware(&c.persist, "TEST-1")
 	if err != nil {
 		t.Fatal(err)

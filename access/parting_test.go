@@ -169,6 +169,11 @@ func TestUnbind(t *testing.T) {
 	if _, err := o.Claim(newPhone(o).bySecret(o.Challenge())); !errors.Is(err, ErrParted) {
 		t.Errorf("claimed before it started anew: %v", err)
 	}
+	if o, err := OpenOwnership(o.hardware, &c.persist, &c.owner, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	} else if _, err := o.Claim(newPhone(o).bySecret(o.Challenge())); !errors.Is(err, ErrParted) {
+		t.Errorf("claimed before the reset was at its end: %v", err)
+	}
 	if ended, err := EndReset(&c.persist, gone); !ended || err != nil {
 		t.Errorf("the reset is not at its end: %v", err)
 	}

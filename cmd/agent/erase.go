@@ -49,10 +49,14 @@ func owners() []string {
 	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName}
 }
 
+// ownersFolders have more of them: events that the owner has not heard of yet.
+func ownersFolders() []string { return []string{"events"} }
+
 // endReset ends a reset that was begun, by whoever and whenever: keys first, then files. It comes first of all, before
 // the configuration, which is the owner's too, is read.
-func endReset(root, state string, log *slog.Logger) {
-	_, l, err := findLasting(root, state)
+func endReset(w world, state string) {
+	log := slog.New(slog.NewTextHandler(w.errs, nil))
+	_, l, err := findLasting(w.root, state)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -62,7 +66,7 @@ func endReset(root, state string, log *slog.Logger) {
 			defer c.Close()
 		}
 		ended, err = access.EndReset(l.persist, func() error {
-			return errors.Join(l.vault.Destroy(hal.Keys), eraseFiles(state, log))
+			return errors.Join(l.vault.Destroy(hal.Keys), eraseFiles(state, ownFolder(w, state), log))
 		})
 	}
 	switch {
@@ -73,17 +77,29 @@ func endReset(root, state string, log *slog.Logger) {
 	}
 }
 
+// ownFolder reports whether nothing but the agent's lies in a state directory: on a board of ours, and where systemd made
+// it (StateDirectory=, systemd.exec(5)). Elsewhere it is a person's machine.
+func ownFolder(w world, state string) bool {
+	return state == defaultState || state == w.getenv("STATE_DIRECTORY")
+}
+
 // eraseFiles takes away what the owner left in the state directory. What was sealed is unreadable already; what lay open
-// is overwritten in its place first, which is as good as the file system and the flash below it. What nobody here knows
-// is left alone, and told: on a person's machine it may be anything.
-func eraseFiles(state string, log *slog.Logger) error {
+// is overwritten in its place first, which is as good as the file system and the flash below it. In a folder of the
+// agent's own that is everything; elsewhere, what nobody here knows is left alone, and told.
+func eraseFiles(state string, own bool, log *slog.Logger) error {
 	entries, err := os.ReadDir(state)
 	faults := []error{err}
 	for _, e := range entries {
+		path := filepath.Join(state, e.Name())
 		switch {
-		case ownersFile(e.Name()) && e.Type().IsRegular():
-			faults = append(faults, eraseFile(filepath.Join(state, e.Name())))
-		case !survives(e.Name()):
+		case survives(e.Name()):
+		case e.IsDir() && (own || slices.Contains(ownersFolders(), e.Name())):
+			faults = append(faults, eraseFolder(path))
+		case e.Type().IsRegular() && (own || ownersFile(e.Name())):
+			faults = append(faults, eraseFile(path))
+		case own:
+			faults = append(faults, os.Remove(path)) // a link, and not where it leads to
+		default:
 			log.Warn("reset: left alone, it is not the agent's", "name", e.Name())
 		}
 	}
@@ -91,6 +107,17 @@ func eraseFiles(state string, log *slog.Logger) error {
 		return fmt.Errorf("erase: %w", err)
 	}
 	return syncDir(state)
+}
+
+// eraseFolder takes a folder away with all that is in it.
+func eraseFolder(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			err = eraseFile(path)
+		}
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // ownersFile reports whether a file is the owner's, by its name or by that of the copy that statefile makes of it.

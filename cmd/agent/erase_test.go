@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ocellus/ocellus/access"
@@ -17,48 +18,64 @@ import (
 	"github.com/ocellus/ocellus/internal/sealed"
 )
 
-// TestEraseFiles: what is the owner's goes, and is overwritten before; what is not stays.
+// TestEraseFiles: what is the owner's goes, and is overwritten before; what is not stays, but in a folder of the agent's
+// own.
 func TestEraseFiles(t *testing.T) {
 	t.Parallel()
-	state, links := t.TempDir(), t.TempDir()
 	gone := []string{"config.yaml", "config.yaml.corrupt", "owner.sealed", ".owner.sealed.tmp", "rtsps.pem", "ports.json",
-		"networks.sealed", "viewers.json", ".viewers.json.tmp", "viewers.json.corrupt", "sim-viewer-password"}
-	stays := []string{"persist.area", "keys.area", "agent.lock", "ota.json", "holiday.jpg", "config.yaml.bak"}
-	for _, name := range slices.Concat(gone, stays) {
-		path := filepath.Join(state, name)
-		if err := os.WriteFile(path, bytes.Repeat([]byte("the owner's "), 500), 0o600); err != nil {
+		"networks.sealed", "viewers.json", ".viewers.json.tmp", "viewers.json.corrupt", "sim-viewer-password",
+		"events/0000000000000001", "events/.0000000000000002.tmp"}
+	strange := []string{"holiday.jpg", "config.yaml.bak", "album/2026/a.jpg", "album/ota.json"}
+	stays := []string{"persist.area", "keys.area", "agent.lock", "ota.json"}
+	for _, own := range []bool{false, true} {
+		state, links, outside := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "picture")
+		for _, name := range slices.Concat(gone, strange, stays, []string{outside}) {
+			path := filepath.Join(state, name)
+			if name == outside {
+				path = outside
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, bytes.Repeat([]byte("the owner's "), 500), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Link(path, filepath.Join(links, strings.ReplaceAll(name, "/", "_"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(outside, filepath.Join(state, "link.sealed")); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Link(path, filepath.Join(links, name)); err != nil {
-			t.Fatal(err)
+		for range 2 { // a second time, as after a power cut
+			if err := eraseFiles(state, own, silent()); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if err := os.Mkdir(filepath.Join(state, "owner"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(links, "holiday.jpg"), filepath.Join(state, "link.sealed")); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // a second time, as after a power cut
-		if err := eraseFiles(state, silent()); err != nil {
-			t.Fatal(err)
+		want := slices.Concat(stays, strange, []string{"link.sealed"})
+		if own {
+			want, gone = stays, append(gone, strange...)
 		}
-	}
-	for _, name := range gone {
-		if _, err := os.Stat(filepath.Join(state, name)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is there: %v", name, err)
+		for _, name := range gone {
+			if _, err := os.Stat(filepath.Join(state, name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("own %v: %s is there: %v", own, name, err)
+			}
+			raw, err := os.ReadFile(filepath.Join(links, strings.ReplaceAll(name, "/", "_")))
+			if err != nil || len(bytes.Trim(raw, "\x00")) > 0 {
+				t.Errorf("own %v: %s was not overwritten: %v", own, name, err)
+			}
 		}
-		if raw, err := os.ReadFile(filepath.Join(links, name)); err != nil || len(bytes.Trim(raw, "\x00")) > 0 {
-			t.Errorf("%s was not overwritten: %v", name, err)
+		for _, name := range want {
+			if _, err := os.Stat(filepath.Join(state, name)); err != nil {
+				t.Errorf("own %v: %v", own, err)
+			}
 		}
-	}
-	for _, name := range append(stays, "owner", "link.sealed") {
-		if _, err := os.Stat(filepath.Join(state, name)); err != nil {
-			t.Error(err)
+		if entries, err := os.ReadDir(state); own && (err != nil || len(entries) != len(stays)) {
+			t.Errorf("left: %v, %v", entries, err)
 		}
-	}
-	if raw, err := os.ReadFile(filepath.Join(links, "holiday.jpg")); err != nil || len(raw) != 6000 {
-		t.Errorf("what a link leads to was touched: %v", err)
+		if raw, err := os.ReadFile(outside); err != nil || len(raw) != 6000 {
+			t.Errorf("own %v: what a link leads to was touched: %v", own, err)
+		}
 	}
 }
 

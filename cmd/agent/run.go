@@ -79,7 +79,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	defer unlock()
-	endReset(w.root, o.state, slog.New(slog.NewTextHandler(w.errs, nil)))
+	endReset(w, o.state)
 	damaged := setAsideDamaged(o.config, o.state)
 	b, config, warnings, err := choose(w.root, o.board, o.config, o.state)
 	if err != nil {
