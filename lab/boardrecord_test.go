@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
@@ -202,6 +203,51 @@ func (r *recording) destroyKeys() {
 	r.tell(func() { r.Hand("vault", "destroy", powercut.Keys) }, r.area(powercut.Keys))
 }
 
+// unbind is a reset by the owner's order, up to the camera that is as from its box: persist says in between that a reset
+// was begun, the keys are destroyed before there is a new one, and the files are there, whole, or not.
+func (r *recording) unbind() {
+	r.t.Helper()
+	begun := r.instant()
+	r.Camctl("unbind", "board", "--yes")
+	r.Expect(`reset: the camera is as it came from its box`, playLimit)
+	answers(r.t, r.Board)
+	r.Sh("sync")
+	done := r.instant()
+	tell := func(name, first, value string, done disklog.Instant) {
+		r.story.Tell(name, first, disklog.Version{Value: value, Begun: begun, Done: done})
+	}
+	persist, keys := r.area(powercut.Persist).now(), r.area(powercut.Keys).now()
+	tell(powercut.Persist, powercut.Absent, resetting(r.t, persist), 0)
+	tell(powercut.Persist, powercut.Absent, persist, done)
+	tell(powercut.Keys, powercut.Absent, powercut.Absent, 0)
+	tell(powercut.Keys, powercut.Absent, keys, done)
+	for _, name := range []string{ownerFile, "rtsps.sealed", "config.yaml"} {
+		tell("/agent/"+name, powercut.Absent, powercut.Absent, done)
+	}
+}
+
+// resetting is what persist says while a reset is under way, as internal/statefile writes it: the version, then the
+// other fields by name.
+func resetting(t *testing.T, persist string) string {
+	t.Helper()
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(persist), &fields); err != nil {
+		t.Fatal(err)
+	}
+	version := fields["version"]
+	delete(fields, "version")
+	fields["resetting"] = json.RawMessage("true")
+	rest, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, fmt.Appendf(nil, `{"version":%s,%s`, version, rest[1:]), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return out.String() + "\n"
+}
+
 // reboot boots a slot on trial: U-Boot counts the tries down and waits for nobody to hear of it.
 func (r *recording) reboot(want string) {
 	r.t.Helper()
@@ -222,7 +268,7 @@ func (r *recording) runs(want string) {
 
 // live is the life of a board from the factory on: it gets an owner, viewers come and go, configuration and boot record
 // change, slot B is written, tried and confirmed, then A again, keys are stored and destroyed, and the owner with them;
-// the board reboots in order, and once by its reset button.
+// the board reboots in order, and once by its reset button. In the end its owner unbinds it.
 func (r *recording) live() {
 	r.t.Helper()
 	r.story.Tell(powercut.Record, r.record().now())
@@ -259,7 +305,7 @@ func (r *recording) live() {
 	r.reboot("a trial")
 	r.tell(func() { r.Hand("bootstate", "confirm") }, r.record())
 	r.viewer("add", "emil")
-	r.destroyKeys()
+	r.unbind()
 	r.Sh("sync")
 	r.Cut()
 }
