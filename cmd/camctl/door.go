@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +31,7 @@ var errOther = errors.New("this is another camera than the one that is meant")
 const (
 	doorPatience = 60 * time.Second // a wrong proof is answered late
 	maxAnswer    = 32 << 20         // a picture, in base64
+	claimTries   = 5                // of a claim that nobody answered
 )
 
 // openDoor talks to the camera at HOST:PORT, shows it a key (nil for none), and goes on only if the key of the camera
@@ -107,8 +110,31 @@ func (d *door) explain(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &fault{exitUnreachable, fmt.Errorf("%s refused the connection: is the agent running, is the port right?",
 			host)}
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, context.DeadlineExceeded):
+		return &fault{exitUnreachable, fmt.Errorf("%s does not answer: is the camera switched on, and in the same network as "+
+			"this machine? camctl discover lists those that are", host)}
+	}
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		return &fault{exitUnreachable, fmt.Errorf("there is no %s here: give an address, such as 192.0.2.7:8443", name.Name)}
 	}
 	return &fault{exitUnreachable, fmt.Errorf("%s: %w", host, err)}
+}
+
+// insist sends a claim until the camera says yes or no. A camera that took it and whose answer was lost shows another key
+// from then on; it answers the same bytes by the same receipt, which the key of the label signed.
+func (d *door) insist(ctx context.Context, message []byte) ([]byte, error) {
+	raw, err := d.ask(ctx, http.MethodPost, "/v1/claim", message)
+	var no *refusal
+	for try := 0; err != nil && !errors.As(err, &no) && try < claimTries && pause(ctx, time.Second); try++ {
+		again, bad := openDoor(strings.TrimPrefix(d.base, "https://"), nil, func(ed25519.PublicKey) bool { return true })
+		if bad != nil {
+			return nil, bad
+		}
+		raw, err = again.ask(ctx, http.MethodPost, "/v1/claim", message)
+	}
+	return raw, err
 }
 
 // command runs a command and decodes its result.

@@ -181,7 +181,7 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 	m := claim.Claim{Challenge: challenge, Owner: key.Public().(ed25519.PublicKey), Proof: claim.BySecret}
 	_, _ = rand.Read(m.Own[:]) // never fails
 	message := m.Sign(key, secret[:])
-	if raw, err = d.ask(ctx, http.MethodPost, "/v1/claim", message); err != nil {
+	if raw, err = d.insist(ctx, message); err != nil {
 		return pairedCamera{}, err
 	}
 	receipt, err := claim.ParseReceipt(raw, message, hardware)

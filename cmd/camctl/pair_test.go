@@ -9,11 +9,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/ocellus/ocellus/codec/claim"
@@ -159,6 +163,44 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// TestClaimAnswerLost: a camera took the claim, and its answer is lost on the way.
+func TestClaimAnswerLost(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t)
+	var lost atomic.Bool
+	c.refuse = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && lost.CompareAndSwap(false, true) {
+			c.serve(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	code, out, errs := ctl("", "pair", "--home", t.TempDir(), "--label", c.text(t), "--camera", c.address())
+	if code != 0 || !strings.HasPrefix(out, "watch: ") || c.owner == nil {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+}
+
+// TestExplain: what keeps a phone from a camera is said so that a person knows what to look at.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	d := &door{base: "https://192.0.2.7:8443"}
+	for says, err := range map[string]error{
+		"is the agent running":    syscall.ECONNREFUSED,
+		"in the same network":     syscall.EHOSTUNREACH,
+		"camera switched on":      context.DeadlineExceeded,
+		"camctl discover":         os.ErrDeadlineExceeded,
+		"there is no camera here": &net.DNSError{Name: "camera", IsNotFound: true},
+		"was the camera reset":    errOther,
+	} {
+		got := d.explain(&url.Error{Op: "Get", URL: d.base, Err: err})
+		var f *fault
+		if !errors.As(got, &f) || !strings.Contains(got.Error(), says) {
+			t.Errorf("%v: got %q, want %q", err, got, says)
+		}
+	}
+}
+
 // TestPairFails: what goes wrong is said in words, and leaves nobody half an owner.
 func TestPairFails(t *testing.T) {
 	t.Parallel()
@@ -186,6 +228,7 @@ func TestPairFails(t *testing.T) {
 		"a damaged label":        {damaged, c.address(), exitUsage, "read it again"},
 		"no label":               {"WIFI:S:x;;", c.address(), exitUsage, "not a label"},
 		"nobody there":           {c.text(t), "127.0.0.1:1", exitUnreachable, "is the agent running"},
+		"no such name":           {c.text(t), "camera.invalid:8443", exitUnreachable, "give an address"},
 		"no camera":              {c.text(t), website, exitUnreachable, "no Ocellus camera"},
 	} {
 		home := t.TempDir()
