@@ -39,7 +39,7 @@ func (c *discoverCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	found, err := discover(ctx, c.Wait)
+	found, err := discover(ctx, c.Wait, nil)
 	if err != nil {
 		return err
 	}
@@ -89,9 +89,9 @@ const mdnsPort = 5353
 // asks are the moments at which the question goes out again, since nobody says that one was lost.
 func asks() []time.Duration { return []time.Duration{0, 250 * time.Millisecond, time.Second} }
 
-// discover asks every link for cameras and listens for a while. It asks as a plain resolver (RFC 6762 6.7), so that the
-// answers come here alone.
-func discover(ctx context.Context, wait time.Duration) ([]neighbour, error) {
+// discover asks every link for cameras and listens for a while, or until it has heard the one that is wanted (nil: all).
+// It asks as a plain resolver (RFC 6762 6.7), so that the answers come here alone.
+func discover(ctx context.Context, wait time.Duration, wanted func(neighbour) bool) ([]neighbour, error) {
 	in, err := net.ListenUDP("udp4", nil)
 	if err != nil {
 		return nil, err
@@ -116,6 +116,9 @@ func discover(ctx context.Context, wait time.Duration) ([]neighbour, error) {
 		if err == nil && heard.read(buffer[:n], from.Addr()) {
 			sendAll(out, heard.question())
 		}
+		if wanted != nil && slices.ContainsFunc(heard.cameras(), wanted) {
+			break
+		}
 	}
 	return heard.cameras(), ctx.Err()
 }
@@ -131,13 +134,13 @@ func sendAll(out *ipv4.PacketConn, question []byte) {
 	}
 }
 
-// findCamera waits for the one camera whose key has a fingerprint, by the name that goes with it.
-func findCamera(ctx context.Context, claimed bool, f label.Fingerprint) (address string, err error) {
-	found, err := discover(ctx, 2*time.Second)
+// findCamera returns the address of the one camera that is wanted.
+func findCamera(ctx context.Context, wanted func(neighbour) bool) (address string, err error) {
+	found, err := discover(ctx, 2*time.Second, wanted)
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(found, func(n neighbour) bool { return n.Claimed == claimed && n.named(f) })
+	at := slices.IndexFunc(found, wanted)
 	if at < 0 {
 		return "", &fault{exitUnreachable, errors.New("this camera does not answer on this link: is it switched on, and in the " +
 			"same network as this machine? Else say where it is with --camera HOST:PORT")}

@@ -101,15 +101,16 @@ func (c *pairCommand) again(ctx context.Context, s streams, file *statefile.File
 // look finds out where the camera is, where that was not said: by the name that goes with its key, else where a camera of
 // the owner's was when it was last seen.
 func (c *pairCommand) look(ctx context.Context, l label.Label, paired pairedCamera, known bool) (err error) {
-	switch {
-	case c.Camera != "":
+	if c.Camera != "" {
 		return nil
-	case known:
-		if c.Camera, err = findCamera(ctx, true, label.FingerprintOf(paired.Operational)); err == nil {
-			return nil
-		}
 	}
-	if c.Camera, err = findCamera(ctx, false, l.Fingerprint); err != nil && known {
+	c.Camera, err = findCamera(ctx, func(n neighbour) bool {
+		if n.Claimed {
+			return known && n.named(label.FingerprintOf(paired.Operational))
+		}
+		return n.named(l.Fingerprint)
+	})
+	if err != nil && known {
 		c.Camera, err = paired.Address, nil
 	}
 	return err
