@@ -134,8 +134,13 @@ func sendAll(out *ipv4.PacketConn, question []byte) {
 	}
 }
 
-// findCamera returns the address of the one camera that is wanted.
-func findCamera(ctx context.Context, wanted func(neighbour) bool) (address string, err error) {
+// findCamera waits for the one camera whose key has a fingerprint, by the name that goes with it.
+func findCamera(ctx context.Context, claimed bool, f label.Fingerprint) (address string, err error) {
+	return findNeighbour(ctx, func(n neighbour) bool { return n.Claimed == claimed && n.named(f) })
+}
+
+// findNeighbour returns the address of the first camera that is wanted.
+func findNeighbour(ctx context.Context, wanted func(neighbour) bool) (address string, err error) {
 	found, err := discover(ctx, 2*time.Second, wanted)
 	if err != nil {
 		return "", err

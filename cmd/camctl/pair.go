@@ -104,7 +104,7 @@ func (c *pairCommand) look(ctx context.Context, l label.Label, paired pairedCame
 	if c.Camera != "" {
 		return nil
 	}
-	c.Camera, err = findCamera(ctx, func(n neighbour) bool {
+	c.Camera, err = findNeighbour(ctx, func(n neighbour) bool {
 		if n.Claimed {
 			return known && n.named(label.FingerprintOf(paired.Operational))
 		}
