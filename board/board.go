@@ -34,6 +34,8 @@ type Board struct {
 	Watchdog string
 	// LED is the indicator lamp, Button the push button; nil for none.
 	LED, Button *gpio.Line
+	// WiFi is the radio; nil for none.
+	WiFi *WiFi
 	// Main and Sub are the streams that the board carries without effort; the configuration may say otherwise.
 	Main, Sub Stream
 	// MemoryPercent is the share of the board's memory that the agent may take.
@@ -47,6 +49,12 @@ type Stream struct {
 	Width, Height int // in pixels
 	FPS           int
 	BitrateBPS    int
+}
+
+// WiFi is a radio with which the board joins networks by wpa_supplicant.
+type WiFi struct {
+	Interface string // as the kernel names it
+	Monitor   bool   // its driver hears every frame of a channel
 }
 
 // Boards lists the boards that this release knows.

@@ -33,6 +33,7 @@ func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 	}
 	d := hal.Devices{Cameras: []hal.Camera{cam}}
 	openGadgets(&d, b, log)
+	openWiFi(&d, b.WiFi, "/", log)
 	for _, n := range preferred(nodes, v4l2.M2MEncoder, b.Encoders) {
 		e, err := v4l2.OpenEncoder(n.Path, log)
 		if err != nil {

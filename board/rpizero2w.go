@@ -15,6 +15,8 @@ func rpiZero2W() Board {
 			// raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
 			"bcm2835-codec",
 		},
+		// drivers/net/wireless/broadcom/brcm80211/brcmfmac/feature.c: a monitor only with a firmware that has one
+		WiFi: &WiFi{"wlan0", false},
 		Main: Stream{1280, 720, 25, 2_500_000}, // half of what the codec does: sub shares it (1080p30 in all)
 		Sub:  Stream{640, 360, 15, 512_000},    // same shape as main
 		// 512 MiB (memory@0 in the .dts), 64 MiB or more of it the firmware's

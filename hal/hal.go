@@ -33,4 +33,6 @@ type Devices struct {
 	Button   Button
 	Radio    Radio
 	Monitor  Monitor // of the same radio
+
+	EasyConnect EasyConnect // of the same radio
 }

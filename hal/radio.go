@@ -143,6 +143,16 @@ type Radio interface {
 	Close() error
 }
 
+// EasyConnect is a radio that a phone gives a network to by Wi-Fi Easy Connect (Wi-Fi Alliance, DPP version 2): the phone
+// has scanned the code on the label, in which the public half of a key stands, and encrypts the network for it.
+//
+// Law: Enroll listens on a channel of 2.4 GHz until a phone that knows the key has given a network, or ctx ends. It joins
+// nothing. It is ErrCountry and ErrBusy as Join is, and ErrBusy while the radio is in a network; ErrUnsupported where
+// wpa_supplicant was built without it; ErrSecurity if the phone gave a network that asks for more than a passphrase.
+type EasyConnect interface {
+	Enroll(ctx context.Context, key []byte, channel int) (Credentials, error) // key: P-256, DER of SEC 1 (RFC 5915)
+}
+
 // Monitor hears every frame on a channel, whoever it is for. Not every radio can: see Devices.
 //
 // Law (haltest.Monitor): the station of the same radio is not associated while an Air is open: Start is ErrBusy until

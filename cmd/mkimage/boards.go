@@ -33,9 +33,10 @@ type partition struct {
 	mib  int64
 }
 
-// uid is the agent's user, network the one who joins networks and asks for addresses. The agent is in two groups: video
+// uid is the agent's user, network the one who joins networks and asks for addresses, ear the one who hears the air for
+// the agent. The agent is in two groups: video
 // has the cameras, wifi may speak to wpa_supplicant.
-const uid, network, wifi, video = 1000, 1001, 1002, 44
+const uid, network, wifi, ear, video = 1000, 1001, 1002, 1004, 44
 
 func boardNames() []string { return slices.Sorted(maps.Keys(boards())) }
 
@@ -116,11 +117,15 @@ const rpiConf = `
 node gpiochip* 1000 1000 600
 service address link=eth0 ` + udhcpc + "eth0\n"
 
-// wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one.
+// wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one. The ear's
+// socket is in a folder that only the agent's group may enter (docs/adr/0014-ear.md).
 const wifiConf = `
 dir /run/wpa_supplicant 1001 1002 750
 service wifi uid=1001 gid=1002 caps=net_admin,net_raw exec ` +
 	"/usr/sbin/wpa_supplicant -q -i wlan0 -D nl80211 -c /etc/wpa_supplicant.conf\n" +
+	"dir /run/ear 1004 1000 750\n" +
+	"service ear uid=1004 gid=1004 caps=net_admin,net_raw exec " +
+	"/usr/bin/agent ear --socket /run/ear/wlan0 --interface wlan0 --uid 1000\n" +
 	"service wifi-address link=wlan0 " + udhcpc + "wlan0\n"
 
 // udhcpc asks for an address; the interface stands behind it.

@@ -100,9 +100,10 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 	t.add(squashfs.Entry{Path: "usr/lib/ocellus/dhcp", Mode: 0o755, Data: []byte(dhcp)})
 	t.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n"+
 		fmt.Sprintf("ocellus:x:%d:%d:agent:/data/agent:/bin/false\n", uid, uid)+
-		fmt.Sprintf("network:x:%d:%d:network:/:/bin/false\n", network, network))
-	t.text("etc/group", fmt.Sprintf("root:x:0:\nvideo:x:%d:ocellus\nocellus:x:%d:\nnetwork:x:%d:\nwifi:x:%d:ocellus\n",
-		video, uid, network, wifi))
+		fmt.Sprintf("network:x:%d:%d:network:/:/bin/false\n", network, network)+
+		fmt.Sprintf("ear:x:%d:%d:ear:/:/bin/false\n", ear, ear))
+	t.text("etc/group", fmt.Sprintf("root:x:0:\nvideo:x:%d:ocellus\nocellus:x:%d:\nnetwork:x:%d:\nwifi:x:%d:ocellus\near:x:%d:\n",
+		video, uid, network, wifi, ear))
 	t.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
 	t.text("etc/os-release", fmt.Sprintf("ID=ocellus\nNAME=Ocellus\nVERSION_ID=%s\nVARIANT_ID=%s\n", s.version, s.board))
 	t.link("etc/resolv.conf", "../run/network/resolv.conf")

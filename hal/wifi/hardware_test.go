@@ -1,0 +1,395 @@
+package wifi
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/haltest"
+)
+
+// These tests run in the virtual board with the agent's rights (lab/radio_test.go), which has access points raised by
+// a helper: -air names the folder in which a configuration is left for it, and where it is asked through a pipe.
+var airFolder = flag.String("air", "", "folder of the helper that raises access points")
+
+const (
+	boardInterface = "wlan0"
+	boardEar       = "/run/ear/wlan0"
+	airChannel     = 6
+	airGateway     = "198.51.100.1" // TEST-NET-2, RFC 5737
+	airNobody      = "198.51.100.254"
+)
+
+// air needs the helper.
+func needAir(t *testing.T) {
+	t.Helper()
+	if *airFolder == "" {
+		t.Skip("-air FOLDER names nobody who raises access points")
+	}
+}
+
+// raise puts a network on the air in place of the one before: hostapd's configuration, and that of a DHCP server.
+func raise(n *haltest.Network) error {
+	leases := filepath.Join(*airFolder, "dhcp.conf")
+	if err := os.RemoveAll(leases); err != nil {
+		return err
+	}
+	if n == nil {
+		return tellHelper("lower")
+	}
+	if n.Fault != hal.ErrNoAddress {
+		gateway := airGateway
+		if n.Fault == hal.ErrNoGateway {
+			gateway = airNobody
+		}
+		conf := fmt.Sprintf("interface wlan1\nstart 198.51.100.2\nend 198.51.100.99\nlease_file %s\npidfile %s\n"+
+			"option subnet 255.255.255.0\noption router %s\n", filepath.Join(*airFolder, "leases"),
+			filepath.Join(*airFolder, "dhcp.pid"), gateway)
+		if err := os.WriteFile(leases, []byte(conf), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(*airFolder, "ap.conf"), []byte(hostapd(*n)), 0o644); err != nil {
+		return err
+	}
+	return tellHelper("raise")
+}
+
+// hostapd spells a network as its configuration.
+func hostapd(n haltest.Network) string {
+	lines := []string{"interface=wlan1", "driver=nl80211", "hw_mode=g", fmt.Sprintf("channel=%d", airChannel),
+		"ssid2=" + hex.EncodeToString([]byte(n.SSID))}
+	if n.Hidden {
+		lines = append(lines, "ignore_broadcast_ssid=1")
+	}
+	if n.Fault == hal.ErrRefused { // it answers no probe of a stranger either, so that its beacons have to be heard
+		lines = append(lines, "macaddr_acl=1", "beacon_int=20")
+	}
+	key := "wpa_passphrase=" + string(n.Passphrase)
+	if n.Passphrase.Raw() {
+		key = "wpa_psk=" + string(n.Passphrase)
+	}
+	protected := []string{"wpa=2", "rsn_pairwise=CCMP", key}
+	switch n.Security {
+	case hal.SecurityWPA2:
+		lines = append(append(lines, protected...), "wpa_key_mgmt=WPA-PSK")
+	case hal.SecurityWPA3:
+		lines = append(append(lines, protected...), "wpa_key_mgmt=SAE", "ieee80211w=2", "sae_require_mfp=1")
+	case hal.SecurityTransition:
+		lines = append(append(lines, protected...), "wpa_key_mgmt=WPA-PSK SAE", "ieee80211w=1")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// tellHelper waits until the helper has done what a word says.
+func tellHelper(word string) error {
+	ask, err := os.OpenFile(filepath.Join(*airFolder, "ask"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer ask.Close()
+	answer, err := os.Open(filepath.Join(*airFolder, "answer"))
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if _, err := fmt.Fprintln(ask, word); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(answer).ReadString('\n')
+	if err == nil && strings.TrimSpace(line) != "ok" {
+		err = fmt.Errorf("the helper says %q", line)
+	}
+	return err
+}
+
+// openBoard names the board's radio as board.Open does.
+func openBoard() (*Radio, *Monitor) { return New(Options{Interface: boardInterface, Ear: boardEar}) }
+
+// fewChannels makes scans short: an emulated radio needs 5 s for all of its channels. The tests before go over them all.
+func fewChannels(t *testing.T) {
+	t.Helper()
+	s, err := connect(filepath.Join("/run/wpa_supplicant", boardInterface))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.demand("SET freq_list 2412 2437 2462"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHardwareRadioLaw(t *testing.T) {
+	needAir(t)
+	fewChannels(t)
+	haltest.Radio(t, func(*testing.T) hal.Radio {
+		r, _ := openBoard()
+		return r
+	}, haltest.RadioOptions{Raise: raise})
+}
+
+func TestHardwareMonitorLaw(t *testing.T) {
+	needAir(t)
+	fewChannels(t)
+	haltest.Monitor(t, func(*testing.T) haltest.Ears {
+		r, m := openBoard()
+		return haltest.Ears{Radio: r, Monitor: m}
+	}, haltest.MonitorOptions{Raise: raise, Channel: airChannel})
+}
+
+// TestHardwareStranger runs as another user than the agent's: the ear does not hear for it.
+func TestHardwareStranger(t *testing.T) {
+	needAir(t)
+	r, m := openBoard()
+	defer r.Close()
+	a, err := m.Start(t.Context(), airChannel)
+	if !errors.Is(err, hal.ErrClosed) || !strings.Contains(err.Error(), "ear") {
+		t.Errorf("got %v, want the ear to hang up", err)
+	}
+	if err == nil {
+		_ = a.Close()
+	}
+}
+
+// TestHardwareEnroll: a configurator, which is another wpa_supplicant that the helper starts, gives a network to the key
+// that a label would have.
+func TestHardwareEnroll(t *testing.T) {
+	needAir(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// SubjectPublicKeyInfo of a compressed point: 90 characters of it are the same for every key (DPP 2.0, 5.2.1).
+	public, err := hex.DecodeString("3039301306072a8648ce3d020106082a8648ce3d030107032200")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public = append(public, elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y)...)
+	uri := fmt.Sprintf("DPP:C:81/%d;M:020000000000;V:2;K:%s;;", airChannel, base64.StdEncoding.EncodeToString(public))
+	want := hal.Credentials{SSID: "caf\xe9 \"$(reboot)\"", Passphrase: "p@ss w0rd!\\"}
+	conf := fmt.Sprintf("ssid=%x pass=%x", string(want.SSID), []byte(want.Passphrase))
+	for name, text := range map[string]string{"uri": uri, "conf": conf} {
+		if err := os.WriteFile(filepath.Join(*airFolder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, _ := openBoard()
+	defer r.Close()
+	if err := errors.Join(r.Country(t.Context(), "DE"), r.Leave(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	helped := make(chan error, 1) // capacity 1: for the one call
+	go func() { helped <- tellHelper("configure") }()
+	begin := time.Now()
+	got, err := r.Enroll(ctx, der, airChannel)
+	if err != nil || got != want {
+		t.Errorf("got %q, %v, want %q", got.SSID, err, want.SSID)
+	}
+	t.Logf("VERDICT Wi-Fi Easy Connect: a network after %.2f s, the start of the configurator included", time.Since(begin).Seconds())
+	if err := <-helped; err != nil {
+		t.Error(err)
+	}
+}
+
+// recorded is wpa_supplicant's events and when they came.
+type recorded struct {
+	mu   sync.Mutex // guards list
+	list []struct {
+		event
+		at time.Time
+	}
+}
+
+// record listens for the time of a test.
+func record(t *testing.T) *recorded {
+	t.Helper()
+	s, err := connect(filepath.Join("/run/wpa_supplicant", boardInterface))
+	if err == nil {
+		err = s.attach()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r recorded
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for e := range s.news {
+			r.mu.Lock()
+			r.list = append(r.list, struct {
+				event
+				at time.Time
+			}{e, time.Now()})
+			r.mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() { s.close(); <-ended })
+	return &r
+}
+
+// deciding returns when the first and the last event came that are a sign of why, or whose name it is.
+func (r *recorded) deciding(why error, name string) (first, last time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.list {
+		known := map[error]knowledge{hal.ErrNoNetwork: absent, hal.ErrSecurity: unsuitable}[why]
+		if e.name != name && signOf(e.event, known) != why {
+			continue
+		}
+		if last = e.at; first.IsZero() {
+			first = e.at
+		}
+	}
+	return first, last
+}
+
+// TestHardwareVerdicts measures how long after the deciding event a join says why it fails: a first sign at once, and
+// what is sure within 0.3 s.
+func TestHardwareVerdicts(t *testing.T) {
+	needAir(t)
+	const bar = 300 * time.Millisecond
+	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityWPA2}}
+	variant := func(s hal.Security, fault error) *haltest.Network {
+		n := home
+		n.Security, n.Fault = s, fault
+		return &n
+	}
+	wrong := home.Credentials
+	wrong.Passphrase, wrong.Security = "p@ssw0rd?", hal.SecurityAny
+	right := home.Credentials
+	right.Security = hal.SecurityAny
+	for _, c := range []struct {
+		name  string
+		there *haltest.Network
+		with  hal.Credentials
+		why   error
+		event string        // decides, where it is no sign by itself
+		waits time.Duration // after it, for what does not come
+	}{
+		{"no such network", nil, right, hal.ErrNoNetwork, "", 0},
+		{"wrong WPA2 password", &home, wrong, hal.ErrPassword, "", 0},
+		{"wrong WPA3 password", variant(hal.SecurityWPA3, nil), wrong, hal.ErrPassword, "", 0},
+		{"refused, WPA2", variant(hal.SecurityWPA2, hal.ErrRefused), right, hal.ErrRefused, "", 0},
+		{"no address", variant(hal.SecurityWPA2, hal.ErrNoAddress), right, hal.ErrNoAddress, eventConnected, addressPatience},
+		{"no gateway", variant(hal.SecurityWPA2, hal.ErrNoGateway), right, hal.ErrNoGateway, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, _ := openBoard()
+			defer r.Close()
+			if err := errors.Join(r.Country(t.Context(), "DE"), r.Leave(t.Context()), raise(c.there)); err != nil {
+				t.Fatal(err)
+			}
+			if c.there != nil { // it is in the last scan's results, as it is when a phone names it
+				if _, err := r.Scan(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			events, gateway := record(t), recordGateway(t)
+			begin, told := time.Now(), time.Time{}
+			_, err := r.Join(t.Context(), c.with, func(error) { told = time.Now() })
+			end := time.Now()
+			if !errors.Is(err, c.why) {
+				t.Fatalf("got %v, want %v", err, c.why)
+			}
+			first, last := events.deciding(c.why, c.event)
+			if c.why == hal.ErrNoGateway {
+				first, last = told, gateway()
+			}
+			t.Logf("VERDICT %-20s first sign after %5.2f s, sure after %5.2f s; %4d ms and %4d ms behind the event", c.name,
+				told.Sub(begin).Seconds(), end.Sub(begin).Seconds(), told.Sub(first).Milliseconds(),
+				(end.Sub(last) - c.waits).Milliseconds())
+			if late := end.Sub(last) - c.waits; late > bar || last.IsZero() {
+				t.Errorf("the verdict came %v after the last event that it needs, want %v", late, bar)
+			}
+			if c.waits == 0 && told.Sub(first) > bar {
+				t.Errorf("the first sign came %v after its event", told.Sub(first))
+			}
+		})
+	}
+}
+
+// recordGateway returns when the kernel said that the gateway does not answer.
+func recordGateway(t *testing.T) func() time.Time {
+	t.Helper()
+	index, err := indexOf(boardInterface)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWatch(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan time.Time, 1) // capacity 1: the first time
+	go func() {
+		for range w.changed {
+			now := w.ways()
+			if yes, known := now.gatewayAnswers(); known && !yes {
+				select {
+				case said <- time.Now():
+				default:
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() { w.close(); close(w.changed) })
+	return func() time.Time {
+		select {
+		case at := <-said:
+			return at
+		case <-time.After(time.Second):
+			return time.Time{}
+		}
+	}
+}
+
+// TestHardwareJoin tells how long a join takes, step by step as far as a person waits for it.
+func TestHardwareJoin(t *testing.T) {
+	needAir(t)
+	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityTransition}}
+	r, _ := openBoard()
+	defer r.Close()
+	if err := errors.Join(r.Country(t.Context(), "DE"), r.Leave(t.Context()), raise(&home)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begin := time.Now()
+	list, err := r.Scan(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scanned := time.Now()
+	events := record(t)
+	l, err := r.Join(ctx, home.Credentials, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now()
+	_, connected := events.deciding(nil, eventConnected)
+	t.Logf("VERDICT scan %.2f s (%d networks), association %.2f s, address and gateway %.2f s: %v by %v",
+		scanned.Sub(begin).Seconds(), len(list), connected.Sub(scanned).Seconds(), end.Sub(connected).Seconds(), l.Address, l.Gateway)
+	if err := r.Leave(ctx); err != nil {
+		t.Error(err)
+	}
+}

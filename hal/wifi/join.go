@@ -1,0 +1,336 @@
+package wifi
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ocellus/ocellus/hal"
+)
+
+// Join implements hal.Radio.
+func (r *Radio) Join(ctx context.Context, c hal.Credentials, first func(error)) (hal.Link, error) {
+	if err := c.Check(); err != nil {
+		return hal.Link{}, fmt.Errorf("join by %s: %w", r.o.Interface, err)
+	}
+	l, err := r.join(ctx, c, first)
+	if err != nil {
+		return hal.Link{}, fmt.Errorf("join %q by %s: %w", c.SSID, r.o.Interface, err)
+	}
+	return l, nil
+}
+
+func (r *Radio) join(ctx context.Context, credentials hal.Credentials, first func(error)) (hal.Link, error) {
+	c, s, err := r.sending(ctx)
+	if err != nil {
+		return hal.Link{}, err
+	}
+	defer c.end()
+	defer s.close()
+	j := &join{call: c, supplicant: s, credentials: credentials, first: first}
+	if err := j.run(); err != nil {
+		return hal.Link{}, errors.Join(err, r.forget())
+	}
+	l, err := r.link()
+	if err == nil && l == (hal.Link{}) {
+		err = hal.ErrNoNetwork // it went away in this instant
+	}
+	if err != nil {
+		return hal.Link{}, errors.Join(err, r.forget())
+	}
+	return l, nil
+}
+
+// stage is how far a join has come.
+type stage int
+
+const (
+	associating stage = iota // wpa_supplicant looks for the network, and agrees keys with it
+	addressing               // associated: the board's DHCP client asks
+	routing                  // there is an address, and no default route yet
+	probing                  // the gateway was asked whether it is there
+)
+
+// join is one Join under way.
+type join struct {
+	call
+	*supplicant
+	*watch
+	credentials hal.Credentials
+	first       func(error)
+	id          string // of the network in wpa_supplicant
+
+	judge   judge
+	scanned bool      // results came since the last "not found": else that says nothing about now
+	asked   time.Time // when the scan was asked for whose results are to come
+	sign    error
+	stage   stage
+	begin   time.Time // of the stage
+}
+
+// run leaves what was joined before and joins.
+func (j *join) run() error {
+	if err := j.demand("REMOVE_NETWORK all"); err != nil {
+		return err
+	}
+	index, err := indexOf(j.radio.o.Interface)
+	if err != nil {
+		return err
+	}
+	if j.watch, err = newWatch(index); err != nil {
+		return err
+	}
+	defer j.watch.close()
+	if err := j.settle(); err != nil {
+		return err
+	}
+	if err := j.choose(); err != nil {
+		return err
+	}
+	return j.follow()
+}
+
+// settlePatience is for the board's DHCP client, which gives an address up when the network it is of is left. One that
+// stays was put there by somebody else, for good.
+const settlePatience = 2 * time.Second
+
+// settle waits until the address of the network before has gone.
+func (j *join) settle() error {
+	timer := time.NewTimer(settlePatience)
+	defer timer.Stop()
+	for j.ways().address.IsValid() {
+		select {
+		case <-j.news:
+		case <-j.changed:
+		case <-timer.C:
+			return nil
+		case <-j.Done():
+			return j.cause()
+		}
+	}
+	return nil
+}
+
+// choose tells wpa_supplicant the network.
+func (j *join) choose() error {
+	answer, err := j.ask("ADD_NETWORK")
+	if err != nil {
+		return err
+	}
+	var id int
+	if _, err := fmt.Sscanf(answer, "%d\n", &id); err != nil {
+		return fmt.Errorf("ADD_NETWORK: %w: %q", errFail, answer)
+	}
+	j.id = fmt.Sprint(id)
+	// Both ways to derive SAE's element, and scans a second apart while nothing is found.
+	if err := errors.Join(j.demand("SET sae_pwe 2"), j.demand("SCAN_INTERVAL 1")); err != nil {
+		return err
+	}
+	for _, setting := range settings(j.credentials) {
+		if err := j.demand("SET_NETWORK", j.id, setting[0], setting[1]); err != nil {
+			return fmt.Errorf("%s: %w", setting[0], err)
+		}
+	}
+	j.asked = time.Now()
+	return j.demand("SELECT_NETWORK", j.id)
+}
+
+// settings are the lines of wpa_supplicant.conf's network block. Its parser takes a text up to the last quotation mark
+// of the line, whatever stands in between, and a passphrase has printable characters alone.
+func settings(c hal.Credentials) [][2]string {
+	list := [][2]string{{"ssid", hex.EncodeToString([]byte(c.SSID))}, {"scan_ssid", "0"}}
+	if c.Hidden {
+		list[1][1] = "1"
+	}
+	if c.Passphrase == "" {
+		return append(list, [2]string{"key_mgmt", "NONE"})
+	}
+	keys, protection := "WPA-PSK WPA-PSK-SHA256 SAE", "1" // the best that both know; management frames protected if both can
+	switch {
+	case c.Passphrase.Raw(), c.Security == hal.SecurityWPA2:
+		keys = "WPA-PSK WPA-PSK-SHA256"
+	case c.Security == hal.SecurityWPA3:
+		keys, protection = "SAE", "2"
+	}
+	psk := `"` + string(c.Passphrase) + `"`
+	if c.Passphrase.Raw() {
+		psk = string(c.Passphrase)
+	}
+	return append(list, [2]string{"proto", "RSN"}, [2]string{"pairwise", "CCMP"}, [2]string{"key_mgmt", keys},
+		[2]string{"ieee80211w", protection}, [2]string{"psk", psk})
+}
+
+// errJoined ends follow.
+var errJoined = errors.New("joined")
+
+// follow takes what wpa_supplicant and the kernel tell until the join has succeeded or failed.
+func (j *join) follow() error {
+	tick := time.NewTicker(25 * time.Millisecond) // much finer than any patience
+	defer tick.Stop()
+	j.begin = time.Now()
+	beat := j.begin
+	for {
+		var err error
+		select {
+		case e, ok := <-j.news:
+			if !ok {
+				return errGone
+			}
+			err = j.hear(e)
+		case <-j.changed:
+			err = j.look()
+		case now := <-tick.C:
+			if now.Sub(beat) > heartbeat {
+				beat, err = now, j.alive()
+			}
+			err = errors.Join(err, j.patience(now))
+		case <-j.Done():
+			return because(j.sign, j.cause())
+		}
+		if err == errJoined {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// because adds why a join was likely to fail to what ended it before that was sure.
+func because(sign, end error) error {
+	if sign == nil {
+		return end
+	}
+	return fmt.Errorf("%w (%w)", sign, end)
+}
+
+// suspect tells the caller of the first sign of a failure.
+func (j *join) suspect(sign error) {
+	if j.sign == nil && j.first != nil {
+		j.first(sign)
+	}
+	j.sign = sign
+}
+
+func (j *join) enter(s stage) { j.stage, j.begin = s, time.Now() }
+
+// hear takes an event.
+func (j *join) hear(e event) error {
+	switch e.name {
+	case eventTerminating:
+		return errGone
+	case eventScanResults:
+		j.scanned = true
+	case eventConnected:
+		j.enter(addressing)
+		return j.look()
+	case eventDisconnected:
+		j.enter(associating)
+	}
+	known := suitable
+	if e.name == eventNotFound {
+		if !j.scanned { // it looked at results of before
+			return nil
+		}
+		j.scanned = false
+		var err error
+		if known, err = j.known(); err != nil {
+			return err
+		}
+	}
+	sign, sure := j.judge.hear(e, known)
+	if sign == nil {
+		return nil
+	}
+	j.suspect(sign)
+	if sure {
+		return fmt.Errorf("%w: %s", sign, e.text)
+	}
+	return j.again(e)
+}
+
+// known returns what the last scan found under the network's name. wpa_supplicant remembers those of before for a while.
+func (j *join) known() (knowledge, error) {
+	if err := j.demand("BSS_FLUSH", strconv.Itoa(1+int(time.Since(j.asked).Seconds()))); err != nil {
+		return absent, err
+	}
+	list, err := j.entries()
+	if err != nil {
+		return absent, err
+	}
+	k := absent
+	for _, e := range list {
+		switch {
+		case e.SSID != j.credentials.SSID:
+		case j.credentials.Suit(e.Security):
+			return suitable, nil
+		default:
+			k = unsuitable
+		}
+	}
+	return k, nil
+}
+
+// again has a second attempt made at once: wpa_supplicant would wait for seconds.
+func (j *join) again(e event) error {
+	if e.name != eventNotFound {
+		return j.demand("SELECT_NETWORK", j.id)
+	}
+	j.asked = time.Now()
+	_, err := j.ask("SCAN") // it may be busy with one
+	return err
+}
+
+// look takes what the kernel tells of addresses and neighbours.
+func (j *join) look() error {
+	w := j.ways()
+	if j.stage == addressing && w.address.IsValid() {
+		j.enter(routing)
+	}
+	if j.stage == routing && w.gateway.IsValid() {
+		j.enter(probing)
+		if err := provoke(j.index, w.gateway); err != nil {
+			return fmt.Errorf("%w: %w", hal.ErrNoGateway, err)
+		}
+	}
+	if j.stage == probing {
+		switch yes, known := w.gatewayAnswers(); {
+		case yes:
+			return errJoined
+		case known:
+			j.suspect(hal.ErrNoGateway)
+			return fmt.Errorf("%w: %v does not answer ARP", hal.ErrNoGateway, w.gateway)
+		}
+	}
+	return nil
+}
+
+// patience says what it means that nothing came for so long.
+func (j *join) patience(now time.Time) error {
+	waited := now.Sub(j.begin)
+	switch j.stage {
+	case addressing:
+		return j.lose(waited, addressSign, addressPatience, hal.ErrNoAddress)
+	case routing:
+		if waited > routePatience {
+			return errJoined // a network that leads nowhere else
+		}
+	case probing:
+		return j.lose(waited, gatewaySign, gatewayPatience, hal.ErrNoGateway)
+	}
+	return nil
+}
+
+// lose tells of a sign, and of what is sure, by the time that was waited.
+func (j *join) lose(waited, sign, sure time.Duration, why error) error {
+	if waited > sign && j.sign != why {
+		j.suspect(why)
+	}
+	if waited > sure {
+		return fmt.Errorf("%w within %v", why, sure)
+	}
+	return nil
+}
