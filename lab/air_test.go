@@ -50,7 +50,7 @@ func wpa3(ssid, password string) wifi {
 func bootWithAir(t *testing.T, arch string) *air {
 	t.Helper()
 	files := map[string]string{}
-	for _, name := range []string{"peer", "camctl"} {
+	for _, name := range []string{"peer", "camctl", "wifi.test"} {
 		files[name] = virt.Brought(t, arch, name)
 	}
 	parts, err := os.ReadDir(virt.Brought(t, arch, "air"))

@@ -44,6 +44,12 @@ func (b *Board) RunAs(u User, argv ...string) Ran {
 	return b.run(wire.Run{Argv: argv, User: &u, Limit: runLimit})
 }
 
+// RunAsFor is RunAs with another limit.
+func (b *Board) RunAsFor(u User, limit time.Duration, argv ...string) Ran {
+	b.t.Helper()
+	return b.run(wire.Run{Argv: argv, User: &u, Limit: limit})
+}
+
 // Hand runs a verb of the hand (lab/hand/main.go) and returns what it prints. It fails the test where the verb does.
 func (b *Board) Hand(words ...string) string {
 	b.t.Helper()
