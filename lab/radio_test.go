@@ -25,9 +25,10 @@ raise() {
 	HOSTAPD -B -P /run/air/ap.pid -f /run/air/ap.log ap.conf && ip addr replace ADDRESS/24 dev wlan1 &&
 	{ [ ! -e dhcp.conf ] || /bin/busybox udhcpd -a 0 dhcp.conf; }
 }
+restart() { kill -9 $(pidof wpa_supplicant); }
 over() { p=$(cat $1 2>/dev/null) || return 0; rm -f $1; kill $p; while [ -e /proc/$p ]; do sleep 0.05; done; }
 while read -r word <&3; do
-	over dhcp.pid; over ap.pid; rm -f leases; : >leases
+	[ $word = restart ] || { over dhcp.pid; over ap.pid; rm -f leases; : >leases; }
 	[ $word = lower ] || $word
 	echo $([ $? = 0 ] && echo ok || echo failed) >&4
 done
@@ -44,7 +45,7 @@ func TestBoardRadio(t *testing.T) {
 		a.sh("setsid sh /run/air-helper </dev/null >/run/air-helper.log 2>&1 &")
 		a.b.Test("ear", func(t *testing.T) { checkEar(t, a) })
 		for _, test := range []string{"TestHardwareJoin", "TestHardwareEnroll", "TestHardwareVerdicts", "TestHardwareMonitorLaw",
-			"TestHardwareRadioLaw"} {
+			"TestHardwareRadioLaw", "TestHardwareRestart"} {
 			a.b.Test(test, func(t *testing.T) { runDriverTest(t, a, test) })
 		}
 	})

@@ -152,6 +152,42 @@ func TestHardwareMonitorLaw(t *testing.T) {
 	}, haltest.MonitorOptions{Raise: raise, Channel: airChannel})
 }
 
+// TestHardwareRestart: a wpa_supplicant that was started again is told the network that the radio is to look for.
+func TestHardwareRestart(t *testing.T) {
+	needAir(t)
+	fewChannels(t)
+	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityWPA2}}
+	r, _ := openBoard()
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := errors.Join(r.Country(ctx, "DE"), raise(&home)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Join(ctx, home.Credentials, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := tellHelper("restart"); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	lost := false
+	for begin := time.Now(); ; <-tick.C {
+		l, err := r.Link(ctx) // an error while it is not there
+		if lost = lost || err != nil; lost && err == nil && l.Address.IsValid() {
+			t.Logf("VERDICT wpa_supplicant killed: in the network again after %.1f s", time.Since(begin).Seconds())
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the link is %+v, %v; wpa_supplicant was away: %v", l, err, lost)
+		}
+	}
+	if err := r.Leave(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHardwareStranger runs as another user than the agent's: the ear does not hear for it.
 func TestHardwareStranger(t *testing.T) {
 	needAir(t)

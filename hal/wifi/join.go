@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
@@ -30,6 +31,7 @@ func (r *Radio) join(ctx context.Context, credentials hal.Credentials, first fun
 	}
 	defer c.end()
 	defer s.close()
+	r.joined = nil
 	j := &join{call: c, supplicant: s, credentials: credentials, first: first}
 	if err := j.run(); err != nil {
 		return hal.Link{}, errors.Join(err, r.forget())
@@ -41,6 +43,7 @@ func (r *Radio) join(ctx context.Context, credentials hal.Credentials, first fun
 	if err != nil {
 		return hal.Link{}, errors.Join(err, r.forget())
 	}
+	r.joined = &credentials
 	return l, nil
 }
 
@@ -87,7 +90,8 @@ func (j *join) run() error {
 	if err := j.settle(); err != nil {
 		return err
 	}
-	if err := j.choose(); err != nil {
+	j.asked = time.Now()
+	if j.id, err = j.choose(j.credentials); err != nil {
 		return err
 	}
 	return j.follow()
@@ -114,28 +118,26 @@ func (j *join) settle() error {
 	return nil
 }
 
-// choose tells wpa_supplicant the network.
-func (j *join) choose() error {
-	answer, err := j.ask("ADD_NETWORK")
+// choose tells wpa_supplicant a network, and returns the number that it has there.
+func (s *supplicant) choose(c hal.Credentials) (id string, err error) {
+	answer, err := s.ask("ADD_NETWORK")
 	if err != nil {
-		return err
+		return "", err
 	}
-	var id int
-	if _, err := fmt.Sscanf(answer, "%d\n", &id); err != nil {
-		return fmt.Errorf("ADD_NETWORK: %w: %q", errFail, answer)
+	if _, err := fmt.Sscanf(answer, "%d\n", new(int)); err != nil {
+		return "", fmt.Errorf("ADD_NETWORK: %w: %q", errFail, answer)
 	}
-	j.id = fmt.Sprint(id)
+	id = strings.TrimSpace(answer)
 	// Both ways to derive SAE's element, and scans a second apart while nothing is found.
-	if err := errors.Join(j.demand("SET sae_pwe 2"), j.demand("SCAN_INTERVAL 1")); err != nil {
-		return err
+	if err := errors.Join(s.demand("SET sae_pwe 2"), s.demand("SCAN_INTERVAL 1")); err != nil {
+		return "", err
 	}
-	for _, setting := range settings(j.credentials) {
-		if err := j.demand("SET_NETWORK", j.id, setting[0], setting[1]); err != nil {
-			return fmt.Errorf("%s: %w", setting[0], err)
+	for _, setting := range settings(c) {
+		if err := s.demand("SET_NETWORK", id, setting[0], setting[1]); err != nil {
+			return "", fmt.Errorf("%s: %w", setting[0], err)
 		}
 	}
-	j.asked = time.Now()
-	return j.demand("SELECT_NETWORK", j.id)
+	return id, s.demand("SELECT_NETWORK", id)
 }
 
 // settings are the lines of wpa_supplicant.conf's network block. Its parser takes a text up to the last quotation mark

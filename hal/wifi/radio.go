@@ -8,6 +8,7 @@ package wifi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,7 @@ type Options struct {
 	Ear       string // socket of the service that hears (Serve); empty: this process has the right to hear by itself
 }
 
-// Radio is a Wi-Fi station. It implements hal.Radio. Nothing of it lives between two calls but what wpa_supplicant does.
+// Radio is a Wi-Fi station. It implements hal.Radio. Nothing of it runs between two calls but wpa_supplicant.
 type Radio struct {
 	o       Options
 	control string
@@ -33,7 +34,8 @@ type Radio struct {
 
 	// Whoever has the turn reads and writes these.
 	country string
-	air     *air // open, nil for none
+	joined  *hal.Credentials // nil for none
+	air     *air             // open, nil for none
 }
 
 // New names a radio and its monitor; nothing is opened before they are called.
@@ -313,6 +315,7 @@ func (r *Radio) Leave(ctx context.Context) error {
 	c, err := r.begin(ctx)
 	if err == nil {
 		defer c.end()
+		r.joined = nil
 		err = r.forget()
 	}
 	if err != nil {
@@ -357,7 +360,7 @@ func (r *Radio) link() (hal.Link, error) {
 	}
 	status := parseValues(answer)
 	if status["wpa_state"] != "COMPLETED" {
-		return hal.Link{}, nil
+		return hal.Link{}, r.remind(s)
 	}
 	if answer, err = s.ask("BSS CURRENT", entryMask); err != nil {
 		return hal.Link{}, err
@@ -377,6 +380,22 @@ func (r *Radio) link() (hal.Link, error) {
 	w, err := look(index, false)
 	l.Address, l.Gateway = w.address, w.gateway
 	return l, err
+}
+
+// remind tells wpa_supplicant the network that was joined, if it knows none: it was started again, and is to go on
+// looking.
+func (r *Radio) remind(s *supplicant) error {
+	if r.joined == nil {
+		return nil
+	}
+	err := s.free()
+	if err == nil {
+		_, err = s.choose(*r.joined)
+	}
+	if errors.Is(err, hal.ErrBusy) { // it knows the network
+		return nil
+	}
+	return err
 }
 
 // Close implements hal.Radio. A network that was joined stays joined: wpa_supplicant lives on, and the agent may be

@@ -161,6 +161,27 @@ func TestJoinTells(t *testing.T) {
 	}
 }
 
+// TestRemind: a wpa_supplicant that knows no network any more is told the one that was joined, one that does is left alone.
+func TestRemind(t *testing.T) {
+	t.Parallel()
+	for networks, want := range map[string]int{"network id / ssid / bssid / flags\n": 1,
+		"network id / ssid / bssid / flags\n0\tHomeNet\tany\t[CURRENT]\n": 0} {
+		f := &fakeSupplicant{answers: func(request string) string {
+			return map[string]string{"STATUS": "wpa_state=SCANNING\n", "LIST_NETWORKS": networks, "ADD_NETWORK": "0\n"}[request]
+		}}
+		r := startFake(t, f)
+		for _, joined := range []*hal.Credentials{nil, {SSID: "HomeNet", Passphrase: "p@ssw0rd!"}} {
+			r.joined = joined
+			if l, err := r.Link(t.Context()); err != nil || l != (hal.Link{}) {
+				t.Errorf("got %+v, %v", l, err)
+			}
+		}
+		if got := f.heard("SELECT_NETWORK"); len(got) != want {
+			t.Errorf("%q: told %d times, want %d", networks, len(got), want)
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	raw := hal.Passphrase(strings.Repeat("0f", 32))
