@@ -124,10 +124,10 @@ func (s *supplicant) choose(c hal.Credentials) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := fmt.Sscanf(answer, "%d\n", new(int)); err != nil {
+	id = strings.TrimSpace(answer)
+	if _, err := strconv.Atoi(id); err != nil {
 		return "", fmt.Errorf("ADD_NETWORK: %w: %q", errFail, answer)
 	}
-	id = strings.TrimSpace(answer)
 	// Both ways to derive SAE's element, and scans a second apart while nothing is found.
 	if err := errors.Join(s.demand("SET sae_pwe 2"), s.demand("SCAN_INTERVAL 1")); err != nil {
 		return "", err
