@@ -21,6 +21,7 @@ import (
 // pairCommand makes the owner of a camera: it is the phone.
 type pairCommand struct {
 	homeFlag
+	wifiFlags
 	Label  string `help:"Text of the QR code on the camera; - reads it from standard input. A camera of yours needs none."`
 	Camera string `placeholder:"HOST:PORT" help:"Where the camera's LAN door is; found on this link if not given (camctl discover)."`
 	Name   string `default:"camera" help:"How you call the camera."`
@@ -54,15 +55,17 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	if fresh {
 		fmt.Fprintln(s.err, "made your owner's key; write its backup phrase on paper: camctl owner phrase")
 	}
-	if err := c.look(ctx, l, paired, known); err != nil {
-		return err
+	if known || c.By == byLAN {
+		if err := c.look(ctx, l, paired, known); err != nil {
+			return err
+		}
 	}
 	if known && c.wasReset(ctx, l) {
 		fmt.Fprintf(s.err, "%s forgot its owner: pairing it again\n", c.Name)
 		known = false
 	}
 	if !known {
-		if paired, err = c.claim(ctx, l, key); err != nil {
+		if paired, err = c.become(ctx, s, l, key); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.err, "%s (%s) is yours\n", c.Name, l.Model)
@@ -76,7 +79,9 @@ func (c *pairCommand) again(ctx context.Context, s streams, file *statefile.File
 	if err != nil {
 		return err
 	}
-	paired.Address = c.Camera
+	if c.Camera != "" {
+		paired.Address = c.Camera
+	}
 	if err := c.keep(file, paired); err != nil {
 		return err
 	}
@@ -154,10 +159,28 @@ func (c *pairCommand) label(in io.Reader) (label.Label, error) {
 	return l, nil
 }
 
-// claim makes the holder of key the owner, by the secret on the label.
-func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+// become makes the holder of key the owner: over the network that the camera is in, or by bringing it into one.
+func (c *pairCommand) become(ctx context.Context, s streams, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+	if c.By != byLAN {
+		return c.invite(ctx, s, l, key)
+	}
+	if c.Camera == "" {
+		return pairedCamera{}, &fault{exitUsage, errors.New("where is the camera? --camera HOST:PORT; or --by qr, --by smartconfig " +
+			"for one that is in no network yet")}
+	}
+	secret, err := l.ClaimKey()
+	if err != nil {
+		return pairedCamera{}, err
+	}
+	return c.claimAt(ctx, c.Camera, l, key, claim.BySecret, secret[:])
+}
+
+// claimAt makes the holder of key the owner of the camera at an address, by a proof that is made with a secret.
+func (c *pairCommand) claimAt(ctx context.Context, address string, l label.Label, key ed25519.PrivateKey,
+	proof claim.Proof, secret []byte,
+) (pairedCamera, error) {
 	var hardware ed25519.PublicKey
-	d, err := openDoor(c.Camera, nil, func(k ed25519.PublicKey) bool {
+	d, err := openDoor(address, nil, func(k ed25519.PublicKey) bool {
 		hardware = k
 		return label.FingerprintOf(k) == l.Fingerprint
 	})
@@ -166,7 +189,7 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 	}
 	raw, err := d.ask(ctx, http.MethodGet, "/v1/claim", nil)
 	if errors.Is(err, errOther) {
-		return c.recall(ctx, l, key)
+		return recall(ctx, address, l, key)
 	}
 	if err != nil {
 		return pairedCamera{}, err
@@ -175,13 +198,9 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 	if err != nil {
 		return pairedCamera{}, err
 	}
-	secret, err := l.ClaimKey()
-	if err != nil {
-		return pairedCamera{}, err
-	}
-	m := claim.Claim{Challenge: challenge, Owner: key.Public().(ed25519.PublicKey), Proof: claim.BySecret}
+	m := claim.Claim{Challenge: challenge, Owner: key.Public().(ed25519.PublicKey), Proof: proof}
 	_, _ = rand.Read(m.Own[:]) // never fails
-	message := m.Sign(key, secret[:])
+	message := m.Sign(key, secret)
 	if raw, err = d.insist(ctx, message); err != nil {
 		return pairedCamera{}, err
 	}
@@ -190,16 +209,16 @@ func (c *pairCommand) claim(ctx context.Context, l label.Label, key ed25519.Priv
 		return pairedCamera{}, err
 	}
 	return pairedCamera{
-		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: c.Camera, ID: receipt.ID[:],
+		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: address, ID: receipt.ID[:],
 		Operational: receipt.Operational, Hardware: hardware, Receipt: raw,
 	}, nil
 }
 
 // recall is for an owner who has his key back, from paper or on another machine: the camera knows him, and its receipt
 // proves that the key at its door belongs to this label.
-func (c *pairCommand) recall(ctx context.Context, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+func recall(ctx context.Context, address string, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
 	var shown ed25519.PublicKey
-	d, err := openDoor(c.Camera, key, func(k ed25519.PublicKey) bool {
+	d, err := openDoor(address, key, func(k ed25519.PublicKey) bool {
 		shown = k
 		return true
 	})
@@ -211,17 +230,17 @@ func (c *pairCommand) recall(ctx context.Context, l label.Label, key ed25519.Pri
 	var no *refusal
 	if errors.As(err, &no) {
 		return pairedCamera{}, &fault{exitCredential, fmt.Errorf("%s is not the camera of this label, or it has an owner "+
-			"already: only he can hand it over, or a long press of its button makes it forget him", c.Camera)}
+			"already: only he can hand it over, or a long press of its button makes it forget him", address)}
 	}
 	if err != nil {
 		return pairedCamera{}, err
 	}
 	r, err := claim.ReadReceipt(answer.Receipt)
 	if err == nil && (label.FingerprintOf(r.Hardware) != l.Fingerprint || !r.Operational.Equal(shown)) {
-		err = &fault{exitCredential, fmt.Errorf("%s knows your key, and is not the camera of this label", c.Camera)}
+		err = &fault{exitCredential, fmt.Errorf("%s knows your key, and is not the camera of this label", address)}
 	}
 	return pairedCamera{
-		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: c.Camera, ID: r.ID[:], Operational: r.Operational,
+		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: address, ID: r.ID[:], Operational: r.Operational,
 		Hardware: r.Hardware, Receipt: answer.Receipt,
 	}, err
 }
