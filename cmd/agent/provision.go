@@ -5,24 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/ocellus/ocellus/codec/qrtext"
 	"github.com/ocellus/ocellus/codec/yuv"
 	"github.com/ocellus/ocellus/hal"
-	"github.com/ocellus/ocellus/internal/sealed"
 	"github.com/ocellus/ocellus/internal/secret"
-	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/provision"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 	"github.com/ocellus/ocellus/stream"
 )
-
-// networkName is the file of the camera's Wi-Fi network in the state directory, sealed with the key in the area keys.
-const networkName = "network.sealed"
 
 // networkConfig is the section network of the configuration.
 type networkConfig struct {
@@ -67,31 +61,28 @@ func (c legacyConfig) protocols() (set smartconfig.Protocol) {
 
 // openProvision gives the radio to what brings the camera into a network, and a look through its lens. A board without
 // a radio has nothing to be brought into, and a simulated one is in its machine's network, unless somebody holds a code
-// before its lens.
-func (a *agent) openProvision(state string, c networkConfig, d hal.Devices, held bool, log *slog.Logger) error {
-	if d.Radio == nil || a.owner == nil || a.lasting.keys == nil || a.board.Simulated && !held {
-		return nil
-	}
-	key, err := sealed.OpenKey(a.lasting.keys)
-	if err != nil {
-		return err
+// before its lens. What can't be opened leaves the camera in the network that it is in.
+func (a *agent) openProvision(c networkConfig, d hal.Devices, held bool, log *slog.Logger) {
+	if d.Radio == nil || a.safe == nil || a.board.Simulated && !held {
+		return
 	}
 	o := provision.Options{
 		Radio: d.Radio, Monitor: d.Monitor, Lens: lens{a.source}, LED: d.LED, Owner: a.owner,
 		Label: a.owner.Hardware().Label(), Country: c.Country, Legacy: c.Legacy.protocols(), Log: log,
-		State: sealed.New("network", key, statefile.Path(filepath.Join(state, networkName))),
+		State: a.safe.sealed("network"),
 	}
 	if a.board.Simulated { // nobody is in its network who could be told
 		o.Tell = func(context.Context, hal.Link, *smartconfig.Credentials) error { return nil }
 	}
+	var err error
 	if a.network, err = provision.Open(o); err != nil {
-		return err
+		log.Error("no way into a Wi-Fi network", "err", err)
+		return
 	}
 	a.supervisor.Add(supervise.Part{Name: "network", Run: a.network.Run, Lasting: true, Alive: func() error {
 		a.network.Status() // takes its lock
 		return nil
 	}})
-	return nil
 }
 
 // lens looks through the camera of a stream.

@@ -111,13 +111,11 @@ func run(ctx context.Context, w world, o runOptions) error {
 	defer a.awaitAnew(ctx, end)()
 	defer removePorts(o.state)
 	listening, err := a.build(o.state, config, devices, log)
-	if err == nil {
-		err = a.openProvision(o.state, config.Network, devices, o.hold != "", log)
-	}
 	if err != nil {
 		a.abandon()
 		return err
 	}
+	a.openProvision(config.Network, devices, o.hold != "", log)
 	a.announce(w, o.state, listening, log)
 	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
 		"start_us", time.Since(began).Microseconds())
