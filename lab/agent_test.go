@@ -39,6 +39,8 @@ type agentOptions struct {
 	file   string
 	config section
 	apart  bool // configuration and owner's key are not in the state directory
+	// hold is an image before the lens. Nobody becomes the owner of such a camera by himself.
+	hold string
 }
 
 // output collects what a process writes.
@@ -77,6 +79,9 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	if o.file != "" {
 		args = append(args, "--file", o.file)
 	}
+	if o.hold != "" {
+		args = append(args, "--hold", o.hold)
+	}
 	a.cmd = exec.Command(program("agent"), args...)
 	a.cmd.Stderr = a.log
 	out, err := a.cmd.StdoutPipe()
@@ -103,7 +108,7 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 		t.Fatalf("agent: %v\n%s", err, a.log)
 	}
 	a.learnPorts(t)
-	if !o.alone {
+	if !o.alone && o.hold == "" {
 		a.pair(t)
 	}
 	return a

@@ -38,7 +38,7 @@ func (c *pairCommand) showCode(ctx context.Context, s streams, l label.Label, se
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.err, "hold this code before the camera's lens, 20 to 40 cm away, until its lamp changes:")
+	fmt.Fprintln(s.err, "hold this code before the camera's lens, 20 to 40 cm away, until its lamp changes; it goes on by itself then:")
 	t := time.NewTicker(partFor)
 	defer t.Stop()
 	for n := 0; ; n++ {

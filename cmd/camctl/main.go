@@ -6,6 +6,7 @@
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door or a broker
 //	camctl events CAMERA                                    tells what happens there
+//	camctl network status|scan|join|forget NAME             the Wi-Fi network of a camera of yours
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
 //	camctl pair, owner, grant, revoke, accept, hand-over, unbind    what a phone does (docs/provisioning.md)
@@ -68,6 +69,7 @@ type commands struct {
 	Erased   erasedCommand   `cmd:"" help:"The receipts of cameras that forgot you."`
 	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
+	Network  networkCommand  `cmd:"" help:"The Wi-Fi network of a camera: how it stands, which there are, another one."`
 	Picture  pictureCommand  `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Ota      otaCommands     `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

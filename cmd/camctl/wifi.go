@@ -23,65 +23,64 @@ import (
 // How a camera hears of its owner and of its network.
 const (
 	byLAN         = "lan"
-	byQR          = "qr"
 	bySmartConfig = "smartconfig"
 )
 
-// wifiFlags say which network a camera without a cable is to join, and how it learns that.
+// networkFlags name a Wi-Fi network.
+type networkFlags struct {
+	SSID     string `name:"ssid" help:"Name of the Wi-Fi network; asked for if not given."`
+	Password string `env:"OCELLUS_WIFI_PASSWORD" help:"Its password; better asked for, or in the environment."`
+	Security string `enum:"wpa,sae,open," default:"" help:"wpa (WPA2 or WPA3), sae (WPA3 alone) or open; open without a password."`
+	Hidden   bool   `help:"The network does not say its name."`
+	Country  string `help:"Where the camera is, as DE; asked for if not given."`
+}
+
+// wifiFlags say how a camera without a cable hears of its owner and its network.
 type wifiFlags struct {
+	networkFlags
 	By       string        `enum:"lan,qr,smartconfig" default:"lan" help:"How the camera hears of you: ${enum}. lan: it is in your network already. qr: a code for its lens. smartconfig: from this machine's Wi-Fi."`
-	SSID     string        `name:"ssid" help:"Name of the Wi-Fi network; asked for if not given."`
-	Password string        `env:"OCELLUS_WIFI_PASSWORD" help:"Its password; better asked for, or in the environment."`
-	Security string        `enum:"wpa,sae,open," default:"" help:"wpa (WPA2 or WPA3), sae (WPA3 alone) or open; open without a password."`
-	Hidden   bool          `help:"The network does not say its name."`
-	Country  string        `help:"Where the camera is, as DE; asked for if not given."`
-	PNG      string        `name:"png" placeholder:"FILE" help:"Write the code to this PNG file, too."`
+	PNG      string        `name:"png" placeholder:"FILE" help:"Write the code to this PNG file, too, until the camera is yours."`
 	Patience time.Duration `default:"3m" help:"How long to wait for the camera."`
 }
 
-// setup asks for what the flags leave out, and makes what the camera has to know.
-func (f *wifiFlags) setup(s streams, owner ed25519.PublicKey) (qrtext.Setup, error) {
+// ask asks for what the flags leave out, and checks the network.
+func (f *networkFlags) ask(s streams) (n qrtext.Network, country string, err error) {
 	in := bufio.NewReader(io.LimitReader(s.in, 4096))
-	ask := func(what string, value *string) error {
-		if *value != "" {
-			return nil
+	ask := func(what string, value *string) {
+		if *value != "" || err != nil {
+			return
 		}
 		fmt.Fprint(s.err, what+": ")
-		line, err := in.ReadString('\n')
+		line, e := in.ReadString('\n')
 		*value = strings.TrimRight(line, "\r\n")
-		if err != nil && (*value == "" || !errors.Is(err, io.EOF)) {
-			return fmt.Errorf("%s: %w", strings.ToLower(what), err)
+		if e != nil && (*value == "" || !errors.Is(e, io.EOF)) {
+			err = &fault{exitUsage, fmt.Errorf("%s: %w", strings.ToLower(what), e)}
 		}
-		return nil
 	}
-	err := ask("Name of the Wi-Fi network", &f.SSID)
-	if err == nil && f.Password == "" && f.Security != string(qrtext.Open) {
+	ask("Name of the Wi-Fi network", &f.SSID)
+	if f.Password == "" && f.Security != string(qrtext.Open) {
 		show := hideTyping(s.in)
-		err = ask("Its password (none: just Enter)", &f.Password)
+		ask("Its password (none: just Enter)", &f.Password)
 		show()
 	}
-	if err == nil && f.Country == "" {
+	if f.Country == "" {
 		f.Country = countryOf(os.Getenv("LANG"))
-		if f.Country == "" {
-			err = ask("Where the camera is (two letters, as DE)", &f.Country)
-		}
 	}
-	if err != nil {
-		return qrtext.Setup{}, &fault{exitUsage, err}
-	}
-	set := qrtext.Setup{Country: strings.ToUpper(f.Country), Owner: owner, Network: qrtext.Network{
-		SSID: f.SSID, Password: secret.Secret(f.Password), Hidden: f.Hidden, Security: qrtext.Security(f.Security)}}
+	ask("Where the camera is (two letters, as DE)", &f.Country)
+	n = qrtext.Network{SSID: f.SSID, Password: secret.Secret(f.Password), Hidden: f.Hidden,
+		Security: qrtext.Security(f.Security)}
 	if f.Security == "" {
-		set.Network.Security = qrtext.WPA
+		n.Security = qrtext.WPA
 		if f.Password == "" {
-			set.Network.Security = qrtext.Open
+			n.Security = qrtext.Open
 		}
 	}
-	_, _ = rand.Read(set.Token[:]) // never fails
-	if err := set.Network.Check(); err != nil {
-		return set, &fault{exitUsage, err}
+	if err == nil {
+		if err = n.Check(); err != nil {
+			err = &fault{exitUsage, err}
+		}
 	}
-	return set, nil
+	return n, strings.ToUpper(f.Country), err
 }
 
 // countryOf takes the country out of a locale: de_DE.UTF-8.
@@ -113,21 +112,26 @@ func hideTyping(in io.Reader) (show func()) {
 
 // invite tells a camera its network and who will own it, and claims it as soon as it has joined.
 func (c *pairCommand) invite(ctx context.Context, s streams, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
-	setup, err := c.setup(s, key.Public().(ed25519.PublicKey))
+	network, country, err := c.ask(s)
 	if err != nil {
 		return pairedCamera{}, err
 	}
+	setup := qrtext.Setup{Network: network, Country: country, Owner: key.Public().(ed25519.PublicKey)}
+	_, _ = rand.Read(setup.Token[:]) // never fails
 	ctx, cancel := context.WithTimeout(ctx, c.Patience)
 	defer cancel()
 	carrier := c.showCode
 	if c.By == bySmartConfig {
 		carrier = c.sendLengths
 	}
+	if c.PNG != "" {
+		defer os.Remove(c.PNG) // it has done its work, and opens nothing any more
+	}
 	told, stop := context.WithCancel(ctx)
 	heard := make(chan string, 1) // capacity 1: where the camera is, if the carrier hears of it
 	ended := make(chan error, 1)  // capacity 1: the carrier's last word
 	go func() { ended <- carrier(told, s, l, setup, heard) }()
-	p, err := c.await(ctx, s, l, key, setup.Token, heard, ended)
+	p, err := c.await(ctx, l, key, setup.Token, heard, ended)
 	stop()
 	<-ended
 	return p, err
@@ -136,15 +140,14 @@ func (c *pairCommand) invite(ctx context.Context, s streams, l label.Label, key 
 // Between tries to claim a camera that does not answer yet, and until the label's secret stands in for a token that the
 // camera lost with its power.
 const (
-	claimEvery = time.Second
+	claimEvery = time.Second / 2
 	tokenFor   = time.Minute
 )
 
 // await claims the camera as soon as it answers.
-func (c *pairCommand) await(ctx context.Context, s streams, l label.Label, key ed25519.PrivateKey, token qrtext.Token,
+func (c *pairCommand) await(ctx context.Context, l label.Label, key ed25519.PrivateKey, token qrtext.Token,
 	heard <-chan string, ended chan error,
 ) (pairedCamera, error) {
-	fmt.Fprintln(s.err, "waiting for the camera ...")
 	began, where := time.Now(), c.Camera
 	t := time.NewTicker(claimEvery)
 	defer t.Stop()
