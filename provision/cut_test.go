@@ -69,23 +69,24 @@ func TestPowerCuts(t *testing.T) {
 	for _, s := range cutStories() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			cuts, ended := 0, false
+			cuts, lives, ended := 0, 0, false
 			for cut := 1; !ended; cut++ {
 				for _, kept := range []bool{true, false} {
-					synctest.Test(t, func(t *testing.T) { ended = s.cutAt(t, cut, kept) })
+					synctest.Test(t, func(t *testing.T) { ended = s.cutAt(t, cut, kept, &lives) })
 				}
 				cuts++
 			}
 			if cuts < 10 {
 				t.Errorf("the story has %d operations", cuts)
 			}
-			t.Logf("%d cut points, each twice, and every one of the lives after them cut again", cuts)
+			t.Logf("%d cut points, %d lives judged", cuts, lives)
 		})
 	}
 }
 
-// cutAt plays the story with so many operations until the power fails; ended: it does not come to that.
-func (s cutStory) cutAt(t *testing.T, cut int, kept bool) (ended bool) {
+// cutAt plays the story with so many operations until the power fails, and counts the lives that it judged; ended: it
+// does not come to that.
+func (s cutStory) cutAt(t *testing.T, cut int, kept bool, lives *int) (ended bool) {
 	w := s.world(t)
 	if s.settled {
 		settled(t, w)
@@ -93,7 +94,9 @@ func (s cutStory) cutAt(t *testing.T, cut int, kept bool) (ended bool) {
 	}
 	ended = w.life(cut, s.play)
 	s.judge(w, kept, ended, fmt.Sprintf("cut %d, names kept %v", cut, kept))
+	*lives++
 	for again := 1; !ended; again++ {
+		*lives++
 		next := w.after(t, kept)
 		done := next.life(again, nil)
 		s.judge(next, kept, false, fmt.Sprintf("cut %d, then %d, names kept %v", cut, again, kept))
