@@ -32,6 +32,9 @@ type standIn struct {
 	label                 label.Label
 	owner                 ed25519.PublicKey
 	viewers               int
+	look                  func() bool                                       // looks for a code before the lens; nil: it has no lens
+	token                 []byte                                            // that a code brought
+	proofs                [4]int                                            // claims that were taken, by their proof
 	refuse                func(w http.ResponseWriter, r *http.Request) bool // says no by itself
 }
 
@@ -79,8 +82,17 @@ func (c *standIn) serve(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v1/claim":
 		m, err := claim.ParseClaim(body.Bytes())
 		key, _ := c.label.ClaimKey()
+		proof := key[:]
+		if err == nil && m.Proof == claim.ByToken {
+			if c.look != nil {
+				c.look()
+			}
+			if proof = c.token; proof == nil {
+				proof = []byte("none yet")
+			}
+		}
 		if err == nil {
-			err = errors.Join(m.Answers(c.challenge()), m.Check(key[:]))
+			err = errors.Join(m.Answers(c.challenge()), m.Check(proof))
 		}
 		if err != nil {
 			w.WriteHeader(http.StatusForbidden)
@@ -88,6 +100,7 @@ func (c *standIn) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		c.owner = m.Owner
+		c.proofs[m.Proof]++
 		_, _ = w.Write(claim.Receipt{
 			Claim: m.Sum(), Hardware: c.challenge().Hardware, ID: [16]byte{5},
 			Operational: c.operational.Public().(ed25519.PublicKey),
