@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/hal"
@@ -22,22 +25,40 @@ func (e *Engine) answer(ctx context.Context, c *smartconfig.Credentials) {
 
 // tellByUDP sends the ACK that a phone waits for, until it confirms or has had time enough.
 func tellByUDP(ctx context.Context, l hal.Link, c *smartconfig.Credentials) error {
-	mac, err := hardwareAddress(l.Address.Addr())
+	via, err := interfaceOf(l.Address.Addr())
 	if err != nil {
 		return err
 	}
+	var mac dot11.Addr
+	copy(mac[:], via.HardwareAddr) // none on loopback: zeros
 	a, ok := c.ACK(mac, l.Address.Addr())
 	if !ok {
 		return nil
 	}
-	return repeat(ctx, l.Address.Addr(), a)
+	for _, to := range a.To { // some networks forward the one, some the other
+		if to.Addr() == limitedBroadcast() {
+			a.To = append(a.To, netip.AddrPortFrom(broadcastOf(l.Address), to.Port()))
+		}
+	}
+	return repeat(ctx, via.Name, l.Address.Addr(), a)
 }
 
-// hardwareAddress finds the MAC of the interface that has an address.
-func hardwareAddress(own netip.Addr) (mac dot11.Addr, err error) {
+func limitedBroadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+
+// broadcastOf is the broadcast address of an IPv4 network.
+func broadcastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	for bit := p.Bits(); bit < 8*len(b); bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// interfaceOf finds the interface that has an address.
+func interfaceOf(own netip.Addr) (net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return mac, err
+		return net.Interface{}, err
 	}
 	for _, i := range all {
 		addresses, err := i.Addrs()
@@ -46,17 +67,19 @@ func hardwareAddress(own netip.Addr) (mac dot11.Addr, err error) {
 		}
 		for _, a := range addresses {
 			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == own {
-				copy(mac[:], i.HardwareAddr) // none on loopback: zeros
-				return mac, nil
+				return i, nil
 			}
 		}
 	}
-	return mac, fmt.Errorf("own address %v: no interface has it", own)
+	return net.Interface{}, fmt.Errorf("own address %v: no interface has it", own)
 }
 
-// repeat sends an ACK again and again: phones lose them, and some wait for a minute.
-func repeat(ctx context.Context, own netip.Addr, a smartconfig.ACK) error {
-	var config net.ListenConfig
+// repeat sends an ACK again and again: phones lose them, and some wait for a minute. It goes out over the interface via,
+// wherever the default route leads.
+func repeat(ctx context.Context, via string, own netip.Addr, a smartconfig.ACK) error {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.BindToDevice(int(fd), via) }) // an old kernel: the route decides
+	}}
 	out, err := config.ListenPacket(ctx, "udp4", netip.AddrPortFrom(own, 0).String())
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func TestAnswer(t *testing.T) {
 	a := smartconfig.ACK{Payload: []byte("ack"), To: []netip.AddrPort{phone.LocalAddr().(*net.UDPAddr).AddrPort()},
 		Confirm: 7002, Every: 5 * time.Millisecond, Times: 1 << 20}
 	done := make(chan error, 1)
-	go func() { done <- repeat(t.Context(), own, a) }()
+	go func() { done <- repeat(t.Context(), "", own, a) }()
 	var b [64]byte
 	for range 5 {
 		n, _, err := phone.ReadFrom(b[:])
@@ -36,6 +36,16 @@ func TestAnswer(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestBroadcastOf(t *testing.T) {
+	t.Parallel()
+	for network, want := range map[string]string{"192.0.2.7/24": "192.0.2.255", "192.0.2.7/30": "192.0.2.7",
+		"10.1.2.3/8": "10.255.255.255", "192.0.2.7/32": "192.0.2.7"} {
+		if got := broadcastOf(netip.MustParsePrefix(network)); got.String() != want {
+			t.Errorf("%s: got %v, want %s", network, got, want)
+		}
 	}
 }
 

@@ -191,26 +191,34 @@ func awaitACK(ctx context.Context, out net.PacketConn, heard chan<- string, got 
 
 // broadcastAddress is that of the network over which this machine reaches others.
 func broadcastAddress() (netip.Addr, error) {
-	probe, err := net.Dial("udp4", "192.0.2.1:9") // sends nothing: asks for the route
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("this machine is in no network: %w", err)
+	var own netip.Addr
+	if probe, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { // sends nothing: asks for the route
+		own = probe.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+		_ = probe.Close()
 	}
-	defer probe.Close()
-	own := probe.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return netip.Addr{}, err
 	}
+	var first netip.Addr // where there is no such route
 	for _, a := range addresses {
 		p, err := netip.ParsePrefix(a.String())
-		if err != nil || p.Addr() != own.Unmap() {
+		if err != nil || !p.Addr().Is4() || p.Addr().IsLoopback() {
 			continue
 		}
 		b := p.Addr().As4()
-		for bit := p.Bits(); bit < 32; bit++ {
+		for bit := p.Bits(); bit < 8*len(b); bit++ {
 			b[bit/8] |= 0x80 >> (bit % 8)
 		}
-		return netip.AddrFrom4(b), nil
+		if p.Addr() == own {
+			return netip.AddrFrom4(b), nil
+		}
+		if !first.IsValid() {
+			first = netip.AddrFrom4(b)
+		}
 	}
-	return netip.AddrFrom4([4]byte{255, 255, 255, 255}), nil
+	if !first.IsValid() {
+		return first, errors.New("this machine is in no network: join the camera's Wi-Fi first")
+	}
+	return first, nil
 }
