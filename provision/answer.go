@@ -25,6 +25,9 @@ func (e *Engine) answer(ctx context.Context, c *smartconfig.Credentials) {
 
 // tellByUDP sends the ACK that a phone waits for, until it confirms or has had time enough.
 func tellByUDP(ctx context.Context, l hal.Link, c *smartconfig.Credentials) error {
+	if !l.Address.Addr().Is4() {
+		return fmt.Errorf("own address %v: the phone listens on IPv4", l.Address)
+	}
 	via, err := interfaceOf(l.Address.Addr())
 	if err != nil {
 		return err
@@ -74,8 +77,8 @@ func interfaceOf(own netip.Addr) (net.Interface, error) {
 	return net.Interface{}, fmt.Errorf("own address %v: no interface has it", own)
 }
 
-// repeat sends an ACK again and again: phones lose them, and some wait for a minute. It goes out over the interface via,
-// wherever the default route leads.
+// repeat sends an ACK again and again: phones lose them, and some wait for a minute. It goes out over the interface
+// via, wherever the default route leads.
 func repeat(ctx context.Context, via string, own netip.Addr, a smartconfig.ACK) error {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.BindToDevice(int(fd), via) }) // an old kernel: the route decides

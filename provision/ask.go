@@ -25,13 +25,8 @@ const askLimit = 2 * time.Second
 // the trial is stored and about to begin: the answer has to go out before the camera leaves. Status tells the rest.
 func (e *Engine) Change(ctx context.Context, o Offer) error {
 	o.By = ByOwner
-	if len(o.Networks) == 0 {
-		return errors.New("change network: none is named")
-	}
-	for _, n := range o.Networks {
-		if err := n.Check(); err != nil {
-			return fmt.Errorf("change network: %w", err)
-		}
+	if err := o.check(); err != nil {
+		return fmt.Errorf("change network: %w", err)
 	}
 	return e.ask(ctx, ask{&o, make(chan error, 1)})
 }
@@ -58,15 +53,17 @@ func (e *Engine) ask(ctx context.Context, a ask) error {
 }
 
 // obey does what was asked, as far as it has to be stored. The error is Run's.
-func (e *Engine) obey(a ask) error {
+func (e *Engine) obey(ctx context.Context, a ask) error {
 	var err error
 	if a.offer != nil {
 		err = e.begin(*a.offer)
 	} else {
-		e.linked(hal.Link{})
 		err = e.step(forgotten, func(m *memory) { *m = memory{} })
 	}
 	a.answer <- err
+	if err == nil {
+		err = pause(ctx, courtesy)
+	}
 	return err
 }
 

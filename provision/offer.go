@@ -36,10 +36,27 @@ type Offer struct {
 
 // OfferOf makes an offer of one network.
 func OfferOf(by Carrier, n qrtext.Network, country string) (Offer, error) {
-	if err := n.Check(); err != nil {
-		return Offer{}, err
+	o := Offer{By: by, Networks: []qrtext.Network{n}, Country: country}
+	return o, o.check()
+}
+
+// check says what keeps a radio from joining any network of an offer, and shows neither name nor password.
+func (o Offer) check() error {
+	if len(o.Networks) == 0 {
+		return fmt.Errorf("%w: no network", qrtext.ErrDamaged)
 	}
-	return Offer{By: by, Networks: []qrtext.Network{n}, Country: country}, nil
+	for _, n := range o.Networks {
+		if err := n.Check(); err != nil {
+			return err
+		}
+		if n.PasswordID != "" {
+			return fmt.Errorf("%w: a network with a password identifier", qrtext.ErrRefused)
+		}
+		if err := stored(n, "").credentials().Check(); err != nil {
+			return fmt.Errorf("%w: %w", qrtext.ErrRefused, err)
+		}
+	}
+	return nil
 }
 
 var (
@@ -78,12 +95,8 @@ func (r *reader) read(text string) (Offer, error) {
 	case qrtext.Part: // of parts
 		return Offer{}, fmt.Errorf("%w: a part of parts", qrtext.ErrDamaged)
 	}
-	for _, n := range m.Networks {
-		if n.PasswordID != "" {
-			return Offer{}, fmt.Errorf("%w: a network with a password identifier", qrtext.ErrRefused)
-		}
-	}
-	return Offer{By: ByLens, Networks: m.Networks}, nil
+	o := Offer{By: ByLens, Networks: m.Networks}
+	return o, o.check()
 }
 
 // open opens a code of ours. One that is sealed for another camera can't be told from a damaged one.
@@ -96,8 +109,8 @@ func (r *reader) open(text string) (Offer, error) {
 		return Offer{}, err
 	}
 	owner := label.FingerprintOf(s.Owner)
-	return Offer{By: ByLens, Networks: []qrtext.Network{s.Network}, Country: s.Country, Owner: &owner,
-		Token: s.Token}, nil
+	o := Offer{By: ByLens, Networks: []qrtext.Network{s.Network}, Country: s.Country, Owner: &owner, Token: s.Token}
+	return o, o.check()
 }
 
 // heard makes an offer of what a phone told by the lengths of its packets. Only what was told under the label's key may

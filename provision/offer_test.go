@@ -86,7 +86,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("got %d networks, owner %v: nobody sealed it", len(o.Networks), o.Owner != nil)
 		}
 		for _, n := range o.Networks {
-			if err := n.Check(); err != nil {
+			if err := stored(n, "").credentials().Check(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -75,7 +75,7 @@ const (
 	// trialLimit and returnLimit together are the 60 s within which the camera is back.
 	trialLimit  = 35 * time.Second
 	returnLimit = 25 * time.Second
-	courtesy    = 500 * time.Millisecond // for the answer to the owner, before his network is left
+	courtesy    = 500 * time.Millisecond // for the answer to a door, before the network is left
 	radioLimit  = 10 * time.Second       // for Leave, Country and the like
 	tick        = 250 * time.Millisecond // between looks at the lamp and at whose the camera is
 	showFailure = 20 * time.Second       // the lamp shows why, and the same offer is not tried again

@@ -28,6 +28,14 @@ func reasonOf(err error) Reason {
 	return RadioFault
 }
 
+// cause is the innermost text of a driver's error: what it is wrapped in names the network.
+func cause(err error) string {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
+}
+
 // codeReason sorts an error of a code; NoReason for one that is nobody's business.
 func codeReason(err error) Reason {
 	switch {

@@ -50,7 +50,7 @@ func (e *Engine) rest(ctx context.Context) error {
 		a, err := e.idle(ctx, time.Second)
 		switch {
 		case a != nil:
-			return e.obey(*a)
+			return e.obey(ctx, *a)
 		case err != nil:
 			return err
 		}
@@ -92,7 +92,7 @@ func (e *Engine) listen(ctx context.Context) error {
 				return e.begin(o)
 			}
 		case a := <-e.asks:
-			return e.obey(a)
+			return e.obey(ctx, a)
 		case <-again:
 			e.retry = min(2*e.retry, lastRetry)
 			return e.step(back, nil)
@@ -163,11 +163,6 @@ func (e *Engine) trial(ctx context.Context) error {
 	e.linked(hal.Link{})
 	e.forgive()
 	e.avoid = nil
-	if e.offer.By == ByOwner { // the answer to him goes out first
-		if err := pause(ctx, courtesy); err != nil {
-			return err
-		}
-	}
 	limited, cancel := context.WithTimeout(ctx, trialLimit)
 	defer cancel()
 	link, err := e.tryAll(limited)
@@ -241,7 +236,7 @@ func (e *Engine) check(ctx context.Context, link hal.Link) error {
 // lose ends a trial that failed: back to the old network, or on with listening.
 func (e *Engine) lose(err error) error {
 	why := reasonOf(err)
-	e.o.Log.Warn("network not joined", "reason", why, "err", err)
+	e.o.Log.Warn("network not joined", "reason", why, "cause", cause(err))
 	e.fail(why, showFailure)
 	on := failed
 	if e.remembered().Network != nil {

@@ -32,7 +32,7 @@ func (e *Engine) rejoin(ctx context.Context) (joined bool, err error) {
 		})
 		switch {
 		case a != nil:
-			return false, e.obey(*a)
+			return false, e.obey(ctx, *a)
 		case ctx.Err() != nil:
 			return false, ctx.Err()
 		case err == nil:
@@ -40,7 +40,7 @@ func (e *Engine) rejoin(ctx context.Context) (joined bool, err error) {
 			e.retry = firstRetry
 			return true, nil
 		}
-		e.o.Log.Warn("network not joined", "reason", reasonOf(err), "err", err)
+		e.o.Log.Warn("network not joined", "reason", reasonOf(err), "cause", cause(err))
 		if !e.glance().failing(time.Now()) { // else the lamp still says why the trial failed
 			e.fail(reasonOf(err), showFailure)
 		}
@@ -49,7 +49,7 @@ func (e *Engine) rejoin(ctx context.Context) (joined bool, err error) {
 		}
 		if a, err := e.idle(ctx, wait); a != nil || err != nil {
 			if a != nil {
-				err = e.obey(*a)
+				err = e.obey(ctx, *a)
 			}
 			return false, err
 		}
@@ -80,7 +80,7 @@ func (e *Engine) dwell(ctx context.Context) error {
 				return e.begin(o)
 			}
 		case a := <-e.asks:
-			return e.obey(a)
+			return e.obey(ctx, a)
 		case <-t.C:
 			if time.Since(looked) < lookAtLink {
 				continue

@@ -162,6 +162,8 @@ func uselessCode(t *testing.T, w *world) {
 		w.sealedCode(another, wpa("HomeNet", homePassword), key): OtherCamera,
 		"WIFI:T:WEP;S:HomeNet;P:12345;;":                         NotJoinable,
 		"WIFI:R:1;S:HomeNet;I:id;P:12345678;;":                   NotJoinable,
+		"WIFI:T:SAE;S:HomeNet;P:1234567;;":                       NotJoinable,
+		"WIFI:T:WPA;S:HomeNet;P:pässwörd;;":                      NotJoinable,
 		"OC9:ABC":                                                Newer,
 	} {
 		e, stop := w.start()

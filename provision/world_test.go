@@ -332,15 +332,15 @@ func (r *radio) Join(ctx context.Context, c hal.Credentials, first func(error)) 
 		first(n.hint)
 	}
 	if err := pause(ctx, n.takes); err != nil {
-		return hal.Link{}, fmt.Errorf("join: %w", err)
+		return hal.Link{}, fmt.Errorf("join %q: %w", c.SSID, err)
 	}
 	switch {
 	case n.fails != nil:
-		return hal.Link{}, fmt.Errorf("join: %w", n.fails)
+		return hal.Link{}, fmt.Errorf("join %q: %w", c.SSID, n.fails)
 	case n.password == "" != (c.Security == hal.SecurityOpen):
-		return hal.Link{}, fmt.Errorf("join: %w", hal.ErrSecurity)
+		return hal.Link{}, fmt.Errorf("join %q: %w", c.SSID, hal.ErrSecurity)
 	case string(c.Passphrase) != n.password:
-		return hal.Link{}, fmt.Errorf("join: %w", hal.ErrPassword)
+		return hal.Link{}, fmt.Errorf("join %q: %w", c.SSID, hal.ErrPassword)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,14 +22,16 @@ import (
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
-// A code of version 8 is the largest that a cheap lens reads at once; what is longer comes in parts, one after the other.
+// A code of version 8 is the largest that a cheap lens reads at once; what is longer comes in parts, one by one.
 const (
 	largestCode = 226 // characters, at level L
 	partFor     = 700 * time.Millisecond
 )
 
 // showCode shows the code for the camera's lens until ctx ends.
-func (c *pairCommand) showCode(ctx context.Context, s streams, l label.Label, setup qrtext.Setup, _ chan<- string) error {
+func (c *pairCommand) showCode(ctx context.Context, s streams, l label.Label, setup qrtext.Setup,
+	_ chan<- string,
+) error {
 	text, err := qrtext.Seal(rand.Reader, l, setup)
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func (c *pairCommand) showCode(ctx context.Context, s streams, l label.Label, se
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.err, "hold this code before the camera's lens, 20 to 40 cm away, until its lamp changes; it goes on by itself then:")
+	fmt.Fprintln(s.err, "hold this code before the camera's lens, 20 to 40 cm away; it goes on by itself:")
 	t := time.NewTicker(partFor)
 	defer t.Stop()
 	for n := 0; ; n++ {
@@ -72,13 +74,25 @@ func drawCode(out io.Writer, code *qrcode.Code) error {
 	for y := -q; y < code.Size()+q; y += 2 {
 		b.WriteString("\x1b[30;107m")
 		for x := -q; x < code.Size()+q; x++ {
-			b.WriteString(map[[2]bool]string{{false, false}: " ", {true, false}: "▀", {false, true}: "▄", {true, true}: "█"}[[2]bool{
-				code.Dark(x, y), code.Dark(x, y+1)}])
+			b.WriteRune(halves(code.Dark(x, y), code.Dark(x, y+1)))
 		}
 		b.WriteString("\x1b[0m\n")
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// halves is the character of which the upper or lower half is dark.
+func halves(upper, lower bool) rune {
+	switch {
+	case upper && lower:
+		return '█'
+	case upper:
+		return '▀'
+	case lower:
+		return '▄'
+	}
+	return ' '
 }
 
 // writePNG replaces a file by the picture of a code, in one step.

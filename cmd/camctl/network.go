@@ -108,7 +108,7 @@ func (c *networkJoin) Run(ctx context.Context, s streams) error {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			return &fault{exitUnreachable, errors.New("the camera does not answer any more: is this machine in its new network?")}
+			return &fault{exitUnreachable, errors.New("the camera does not answer: is this machine in its new network?")}
 		}
 		var a networkAnswer
 		if err := o.command(ctx, "network.status", struct{}{}, &a); err != nil || a.State != "provisioned" {

@@ -30,7 +30,7 @@ const (
 type networkFlags struct {
 	SSID     string `name:"ssid" help:"Name of the Wi-Fi network; asked for if not given."`
 	Password string `env:"OCELLUS_WIFI_PASSWORD" help:"Its password; better asked for, or in the environment."`
-	Security string `enum:"wpa,sae,open," default:"" help:"wpa (WPA2 or WPA3), sae (WPA3 alone) or open; open without a password."`
+	Security string `enum:"wpa,sae,open," default:"" help:"wpa (WPA2 or WPA3), sae (WPA3) or open; without a password open."`
 	Hidden   bool   `help:"The network does not say its name."`
 	Country  string `help:"Where the camera is, as DE; asked for if not given."`
 }
@@ -38,7 +38,7 @@ type networkFlags struct {
 // wifiFlags say how a camera without a cable hears of its owner and its network.
 type wifiFlags struct {
 	networkFlags
-	By       string        `enum:"lan,qr,smartconfig" default:"lan" help:"How the camera hears of you: ${enum}. lan: it is in your network already. qr: a code for its lens. smartconfig: from this machine's Wi-Fi."`
+	By       string        `enum:"lan,qr,smartconfig" default:"lan" help:"How the camera hears of you: by the network that it is in (lan), by a code for its lens (qr), by this machine's Wi-Fi (smartconfig)."`
 	PNG      string        `name:"png" placeholder:"FILE" help:"Write the code to this PNG file, too, until the camera is yours."`
 	Patience time.Duration `default:"3m" help:"How long to wait for the camera."`
 }
@@ -111,7 +111,9 @@ func hideTyping(in io.Reader) (show func()) {
 }
 
 // invite tells a camera its network and who will own it, and claims it as soon as it has joined.
-func (c *pairCommand) invite(ctx context.Context, s streams, l label.Label, key ed25519.PrivateKey) (pairedCamera, error) {
+func (c *pairCommand) invite(ctx context.Context, s streams, l label.Label, key ed25519.PrivateKey) (
+	pairedCamera, error,
+) {
 	network, country, err := c.ask(s)
 	if err != nil {
 		return pairedCamera{}, err

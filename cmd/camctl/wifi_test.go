@@ -146,8 +146,8 @@ func TestPairByCode(t *testing.T) {
 				return found
 			}
 			c.look = look
-			code, out, errs := ctl("", "pair", "--home", t.TempDir(), "--label", c.text(t), "--camera", c.address(), "--by", "qr",
-				"--png", path, "--ssid", "HomeNet", "--password", password, "--country", "de", "--patience", "30s")
+			code, out, errs := ctl("", "pair", "--home", t.TempDir(), "--label", c.text(t), "--camera", c.address(),
+				"--by", "qr", "--png", path, "--ssid", "HomeNet", "--password", password, "--country", "de", "--patience", "30s")
 			if code != exitOK || !strings.Contains(out, "watch: rtsp://viewer:p@") || c.proofs[2] != 1 {
 				t.Errorf("exit code %d, proofs %v: %s%s", code, c.proofs, out, errs)
 			}
