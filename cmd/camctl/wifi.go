@@ -167,7 +167,9 @@ func (c *pairCommand) await(ctx context.Context, l label.Label, key ed25519.Priv
 			ended = nil
 		case <-t.C:
 			if where == "" {
-				continue
+				if where, _ = findCamera(ctx, false, l.Fingerprint); where == "" {
+					continue // not yet
+				}
 			}
 			proof, with := claim.ByToken, token[:]
 			if secret, err := l.ClaimKey(); err == nil && time.Since(began) > tokenFor {
