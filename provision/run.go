@@ -88,7 +88,7 @@ func (e *Engine) listen(ctx context.Context) error {
 		e.light()
 		select {
 		case o := <-in.found:
-			if !e.avoids(o) {
+			if e.takes(o) {
 				return e.begin(o)
 			}
 		case a := <-e.asks:
@@ -142,6 +142,9 @@ func (in *inputs) close() {
 	in.cancel()
 	in.all.Wait()
 }
+
+// takes reports whether an offer is to be tried. The camera may have got an owner while it was read.
+func (e *Engine) takes(o Offer) bool { return !e.o.Owner.Claimed() && !e.avoids(o) }
 
 // avoids reports whether an offer is one that failed just now: its code is still before the lens. Not for ever: the
 // owner may have put his router right.

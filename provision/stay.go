@@ -76,7 +76,7 @@ func (e *Engine) dwell(ctx context.Context) error {
 			switch {
 			case e.sameNetwork(o):
 				e.welcome(o)
-			case !e.avoids(o):
+			case e.takes(o):
 				return e.begin(o)
 			}
 		case a := <-e.asks:
