@@ -27,6 +27,8 @@ type StorageOptions[D any] struct {
 	Damage func(copy int) error
 	// Cuts cuts the power; nil where that can't be done.
 	Cuts Cuts[D]
+	// Flash: the storage is erased to ones and programmed bit by bit, and a cut may leave it between.
+	Flash bool
 	// Skips names laws that are not to be checked, and why.
 	Skips map[string]string
 }

@@ -284,14 +284,14 @@ func (l slotLaws) powerCut(_ context.Context, _ hal.Slots) error {
 				if done {
 					return wantBytes(r, becomes)
 				}
-				return whole(r, was, becomes)
+				return whole(r, was, becomes, l.Flash)
 			})
 		})
 	return errors.Join(err, enough(points))
 }
 
 // whole says whether a slot has a head, one sector of which is enough, without all of what belongs to it.
-func whole(r hal.SlotReader, was, becomes []byte) error {
+func whole(r hal.SlotReader, was, becomes []byte, flash bool) error {
 	head := make([]byte, hal.SlotHead)
 	if _, err := r.ReadAt(head, 0); err != nil {
 		return err
@@ -304,11 +304,38 @@ func whole(r hal.SlotReader, was, becomes []byte) error {
 			return wantTail(r, becomes)
 		case bytes.Equal(got, was[at:][:sector]): // not invalid yet
 			return wantTail(r, was)
+		case flash && erased(got): // invalid too, wholly or in part
+		case flash && bitsOf(becomes[at:][:sector], got): // it is being programmed
+			return wantTail(r, becomes)
+		case flash && bitsOf(got, was[at:][:sector]): // it is being made zeros
+			return wantTail(r, was)
 		case !bytes.Equal(got, make([]byte, sector)):
 			return fmt.Errorf("the head is neither of the images at %d", at)
 		}
 	}
 	return nil
+}
+
+// erased reports whether flash holds nothing: zeros that made something invalid, ones that an erase left, and the one
+// byte on its way from ones to zeros that a cut has met.
+func erased(b []byte) bool {
+	others := 0
+	for _, c := range b {
+		if c != 0 && c != 0xff {
+			others++
+		}
+	}
+	return others <= 1
+}
+
+// bitsOf reports whether every bit of a is in b: programming takes bits away, one by one.
+func bitsOf(a, b []byte) bool {
+	for i := range a {
+		if a[i]&^b[i] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // wantTail says whether a slot has the rest of an image.

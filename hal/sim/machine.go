@@ -80,7 +80,9 @@ func PowerOn(dir string, factory System) (*Machine, error) {
 	return nil, errors.Join(fmt.Errorf("simulated disk %s: nothing but panics: remove it", dir), d.Close())
 }
 
-func slotFile(dir string, s bootstate.Slot) string { return filepath.Join(dir, "slot-"+string(s)+".img") }
+func slotFile(dir string, s bootstate.Slot) string {
+	return filepath.Join(dir, "slot-"+string(s)+".img")
+}
 
 // load is the boot loader: it writes the record as the boot script does, and loads a slot.
 func load(dir string, env *rawstore.File) (bootstate.Boot, fit.Image, error) {
