@@ -164,3 +164,15 @@ func order(word string) error {
 	_, err = f.WriteString(word + "\n")
 	return errors.Join(err, f.Close())
 }
+
+// cardPartition is the GPT name of a partition that holds a bundle with an update and nothing before it, on whatever card
+// or stick: there is no file system that the kernel would have to believe.
+const cardPartition = "update"
+
+// Card returns the node of a bundle that somebody has put into a slot for cards; fs.ErrNotExist for none.
+func Card(b Board) (string, error) {
+	if b.Simulated {
+		return "", fs.ErrNotExist
+	}
+	return blockslot.Partition(cardPartition)
+}

@@ -112,18 +112,44 @@ func (s *updated) install(t *testing.T, words ...string) {
 	t.Logf("fetched, verified, written and read back in %.1f s", time.Since(begin).Seconds())
 }
 
-// overHTTP: somebody watches while the release comes in and misses nothing; the board restarts when he has gone.
+// overHTTP: somebody watches while the release comes in and misses nothing; the board restarts when he has gone. All of
+// the agent lives in 24 MB meanwhile, and has no room in /tmp.
 func (s *updated) overHTTP(t *testing.T) {
 	s.publish("1.1.0")
+	s.narrow(t)
 	var watcher sync.WaitGroup
 	url := s.b.URL("main")
 	watcher.Go(func() {
-		if w, r := watch(t, 10*time.Second, url); r.code != 0 || !w.whole() {
+		if w, r := watch(t, 15*time.Second, url); r.code != 0 || !w.whole() {
 			t.Errorf("somebody who watched: %+v\n%s", w, r.errs)
 		}
 	})
+	until(t, playLimit, "somebody watches", func() bool {
+		return strings.Contains(s.b.Try("wget -qO- http://127.0.0.1:9554/metrics").Out,
+			ofStream("ocellus_stream_readers", "main")+" 1")
+	})
+	s.b.Sh("sleep 3; rm -f /tmp/full")
+	s.b.Sh("dd if=/dev/zero of=/tmp/full bs=64k 2>/dev/null || true; ! echo more >/tmp/more")
+	before := s.memory(t, "VmRSS")
+	written := s.written(t)
+	s.b.Sh("echo 5 >/proc/" + agentPID(s.b) + "/clear_refs") // VmHWM begins anew (proc_pid_clear_refs(5))
+	begin := time.Now()
 	if r := s.ota("install"); r.Code != 0 || !strings.Contains(r.Out, "1.1.0: writing") {
 		t.Fatalf("install: %d %s%s", r.Code, r.Out, r.Errs)
+	}
+	took := time.Since(begin)
+	added := s.memory(t, "VmHWM") - before
+	image, err := os.Stat(s.p.path("packed-1.1.0/slot.img"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	share := float64(s.written(t)-written) / float64(image.Size())
+	t.Logf("installed in %.1f s, %.1f MB more at most, %.3f of the image written", took.Seconds(), float64(added)/1e6, share)
+	if added > 4<<20 || share > 1.01 {
+		t.Errorf("%d bytes more, want 4 MiB; %.3f of the image written, want 1.00", added, share)
+	}
+	if events := s.b.Sh("cat /run/cg/agent/memory.events; rm /tmp/full"); !strings.Contains(events, "oom_kill 0\n") {
+		t.Errorf("memory: %s", events)
 	}
 	watcher.Wait()
 	s.tried()
@@ -145,6 +171,44 @@ func (s *updated) overHTTP(t *testing.T) {
 	if st, ok := s.status(); !ok || st.Doubt != "no clock" {
 		t.Errorf("got %+v", st)
 	}
+}
+
+// narrow starts the agent anew in a memory cgroup of 24 MB.
+func (s *updated) narrow(t *testing.T) {
+	t.Helper()
+	s.b.Sh(`mkdir /run/cg && mount -t cgroup2 none /run/cg && echo +memory >/run/cg/cgroup.subtree_control &&
+		mkdir /run/cg/agent && echo 24M >/run/cg/agent/memory.max && echo 1 >/run/cg/agent/cgroup.procs`)
+	s.b.Sh("kill " + agentPID(s.b))
+	s.b.Expect(`init: .* agent started`, playLimit)
+	s.b.Sh("echo 1 >/run/cg/cgroup.procs")
+	answers(t, s.b)
+	if got := s.b.Sh("cat /run/cg/agent/cgroup.procs"); got != agentPID(s.b)+"\n" {
+		t.Errorf("in the cgroup: %q", got)
+	}
+}
+
+// memory is a figure of the agent's, in bytes.
+func (s *updated) memory(t *testing.T, name string) int {
+	t.Helper()
+	for line := range strings.Lines(string(s.b.Get("/proc/" + agentPID(s.b) + "/status"))) {
+		var kb int
+		if _, err := fmt.Sscanf(line, name+": %d kB", &kb); err == nil {
+			return kb << 10
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}
+
+// written is how many bytes the other slot's disk has taken (Documentation/block/stat.rst).
+func (s *updated) written(t *testing.T) int64 {
+	t.Helper()
+	f := strings.Fields(s.b.Sh("cat $(dirname $(grep -lx PARTNAME=slot-" + s.other + " /sys/class/block/*/uevent))/stat"))
+	var sectors int64
+	if _, err := fmt.Sscan(f[6], &sectors); err != nil {
+		t.Fatal(err)
+	}
+	return sectors * 512
 }
 
 // crashes: init resets the board when the agent on trial has ended three times, and three tries later the boot loader
@@ -252,4 +316,47 @@ func (s *updated) cycles(t *testing.T) {
 	s.wants(t, map[string]string{"st_slot": s.here, "st_try": "none", "st_left": "0", "st_fail": s.other,
 		"st_why": "tries"})
 	plays(t, s.b)
+}
+
+// TestBoardUpdateCard: whoever puts in a card with a bundle, in a partition called update, has it installed once.
+func TestBoardUpdateCard(t *testing.T) {
+	need(t, "sgdisk")
+	eachArch(t, func(t *testing.T, arch string) {
+		if arch != "arm64" {
+			t.Skip("the way of a card differs by nothing from the others but who opens it")
+		}
+		p := newPublisher(t)
+		base := p.pack(arch, "1.0.0")
+		card := p.card(p.bundle(p.publish("qemu-virt-"+arch, p.pack(arch, "1.1.0").slot, "1.1.0")))
+		b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Args: []string{
+			"-blockdev", "driver=raw,node-name=card,read-only=on,file.driver=file,file.filename=" + card,
+			"-device", "virtio-blk-pci,drive=card,serial=card"}})
+		b.AllowTrouble(`Call [Tt]race`)
+		s := &updated{slotStory{b: b, arch: arch}, p, "a", "b", "1.0.0"}
+		s.tried()
+		b.Await(updateLimit)
+		s.confirms(t, "1.1.0")
+		b.Expect(`a card with an update.*reason="?(not newer|busy)`, updateLimit)
+	})
+}
+
+// card is a disk with a GPT whose one partition holds a bundle and nothing before it.
+func (p *publisher) card(bundle string) string {
+	p.t.Helper()
+	raw, err := os.ReadFile(bundle)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const begin = 1 << 20
+	out := p.path("card.img")
+	if err := os.WriteFile(out, append(make([]byte, begin), raw...), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.Truncate(out, begin+int64(len(raw))/begin*begin+3*begin); err != nil {
+		p.t.Fatal(err)
+	}
+	if r := tool(p.t, time.Minute, "sgdisk", "-n", "1:2048:0", "-c", "1:update", out); r.code != 0 {
+		p.t.Fatal(r.errs)
+	}
+	return out
 }

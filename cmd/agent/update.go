@@ -63,6 +63,11 @@ func (a *agent) openUpdates(state string, c updateConfig, rtsp string, log *slog
 		return
 	}
 	a.supervisor.Add(supervise.Part{Name: "update", Run: u.run, Lasting: true})
+	if !a.board.Simulated {
+		a.supervisor.Add(supervise.Part{Name: "card", Run: func(ctx context.Context) error {
+			return u.cards(ctx, func() (string, error) { return board.Card(a.board) }, u.installCard)
+		}, Lasting: true})
+	}
 }
 
 func (u *updates) open(a *agent, state string, c updateConfig) error {

@@ -31,6 +31,9 @@ func Find(disk string) (map[hal.Slot]string, error) {
 	return nodes, nil
 }
 
+// Partition returns the node of any partition by its GPT name; fs.ErrNotExist for none.
+func Partition(name string) (string, error) { return rawstore.Partition("/sys", "", name) }
+
 // Booted returns the slot that the boot script told the kernel (/proc/cmdline), empty where it told none.
 func Booted() (hal.Slot, error) {
 	line, err := os.ReadFile("/proc/cmdline")
