@@ -272,6 +272,7 @@ type script struct {
 	err error
 
 	asked func(at int64) // called for each ask for the image
+	delta bool           // install by a delta from what runs
 }
 
 // boot boots until nothing is under way, or until the first reboot.
@@ -321,8 +322,15 @@ func (s *script) install(i int, breaks int64, want error) {
 	if s.err = s.e.step(look, nil); s.err != nil {
 		return
 	}
-	from := memorySource{image: img, fail: breaks, asked: s.asked}
-	err := s.e.put(context.Background(), from, offer{release: img.release(), path: img.name})
+	var from Source = memorySource{image: img, fail: breaks, asked: s.asked}
+	o := offer{release: img.release(), path: img.name}
+	if s.delta {
+		from, o.shortcuts, s.err = deltaFrom(s.l.images[0].data, img.data)
+		if s.err != nil {
+			return
+		}
+	}
+	err := s.e.put(context.Background(), from, o)
 	if !errors.Is(err, want) {
 		s.err = fmt.Errorf("install %s: got %w, want %v", img.name, err, want)
 	}
@@ -400,6 +408,7 @@ func scenarios() []scenario {
 			s.reboot()
 			s.boot(true)
 		}, Confirmed, "", "third"},
+		{"a delta", func(s *script) { s.delta = true; update(s) }, Confirmed, "", "second"},
 		{"the owner goes back", func(s *script) {
 			twice(s)
 			s.do(func(ctx context.Context) error { return s.e.RollBack(ctx) })
