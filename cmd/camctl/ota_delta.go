@@ -42,8 +42,8 @@ func (c *otaBuild) deltas(out io.Writer, r *manifest.Release) ([]part, error) {
 			continue
 		}
 		all = append(all, c.addDelta(r, source, d))
-		if _, err := fmt.Fprintf(out, "from %s: %d bytes, %.2f %% of the image; %d of %d compressed parts kept, %d copies\n",
-			name, len(d), share, report.Kept, report.Parts, report.Ops); err != nil {
+		if _, err := fmt.Fprintf(out, "from %s: %d bytes, %.2f %% of the image; %d of %d compressed parts kept, %d odd; "+
+			"%d copies\n", name, len(d), share, report.Kept, report.Parts, report.Odd, report.Ops); err != nil {
 			return nil, err
 		}
 	}

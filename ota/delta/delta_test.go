@@ -43,6 +43,8 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	kernel := newer()
 	kernel.kernel = 2
+	odd, oddNext := older(), newer()
+	odd.odd, oddNext.odd = true, true
 	for _, c := range []struct {
 		name           string
 		source, target []byte
@@ -52,6 +54,7 @@ func TestRoundTrip(t *testing.T) {
 		{"a slot", older().slot(t), newer().slot(t), 6000},
 		{"a slot back", newer().slot(t), older().slot(t), 6000},
 		{"another kernel", older().slot(t), kernel.slot(t), 330000},
+		{"a kernel that nobody makes again", odd.slot(t), oddNext.slot(t), 80000},
 		{"nothing compressed", older().plain(), newer().plain(), 3000},
 		{"a slot from something else", []byte("something else"), newer().slot(t), len(newer().slot(t)) * 2},
 		{"something else from a slot", newer().slot(t), []byte("something else"), 1000},

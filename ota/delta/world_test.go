@@ -2,6 +2,7 @@ package delta_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -21,6 +22,7 @@ type release struct {
 	time   uint32
 	insert int  // instructions more in the first function of each program
 	kernel byte // another one is another kernel
+	odd    bool // kernel and initrd are compressed by another compressor
 }
 
 func older() release { return release{name: "1.0.0", time: 1, kernel: 1} }
@@ -44,8 +46,8 @@ func (r release) slot(t testing.TB) []byte {
 	}
 	initrd := append(program(arm, 300, r.insert), fmt.Sprintf("%s %d %s", r.name, r.time, root)...)
 	image, err := fit.Build(fit.Image{Arch: "arm64", Time: r.time,
-		Kernel: fit.Part{Data: gzipped(t, noise(400<<10, uint64(r.kernel))), Compression: "gzip"},
-		Initrd: fit.Part{Data: gzipped(t, initrd)},
+		Kernel: fit.Part{Data: r.gzipped(t, noise(400<<10, uint64(r.kernel))), Compression: "gzip"},
+		Initrd: fit.Part{Data: r.gzipped(t, initrd)},
 		Slot:   fit.Slot{Compatible: "test", Version: r.name, Payload: fit.Settings, Filesystem: squashfs.Settings}})
 	if err != nil {
 		t.Fatal(err)
@@ -79,10 +81,14 @@ func (r release) plain() []byte {
 	return b
 }
 
-func gzipped(t testing.TB, b []byte) []byte {
+func (r release) gzipped(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := fit.NewCompressor(&out)
+	var w io.WriteCloser = gzip.NewWriter(&out)
+	var err error
+	if !r.odd {
+		w, err = fit.NewCompressor(&out)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

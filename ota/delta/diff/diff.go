@@ -20,7 +20,7 @@ type Report struct {
 	Size    int // bytes of the delta
 	Parts   int // of the target that are compressed
 	Kept    int // of those, that are stored in the source the same
-	Shipped int // blocks that the camera can't compress to the same bytes, so they are sent as they are
+	Odd     int // compressed parts that nobody compresses to the same bytes again, compared as they are stored
 	Ops     int
 	Fresh   int // bytes that are in no source, expanded
 	Changes int // bytes that say how copies differ
@@ -67,7 +67,7 @@ type piece struct {
 }
 
 func newMaker(from, to *layout) *maker {
-	m := &maker{from: from, to: to, x: bytes.Clone(from.image)}
+	m := &maker{from: from, to: to, x: bytes.Clone(from.image), report: Report{Odd: to.odd}}
 	m.h.Source = wire.Image{Size: uint32(len(from.image)), Sum: sha256.Sum256(from.image)}
 	m.h.Target = wire.Image{Size: uint32(len(to.image)), Sum: sha256.Sum256(to.image)}
 	m.choosePieces()

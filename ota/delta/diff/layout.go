@@ -30,6 +30,7 @@ type layout struct {
 	base            int
 	blocks, streams string // the settings of the compressors
 	blockSize       int
+	odd             int // compressed parts that this program compresses otherwise
 }
 
 // divide finds the compressed parts of an image, and proves of each that compressing gives the stored bytes again. What
@@ -64,10 +65,14 @@ func (l *layout) addStream(stored []byte) {
 		return
 	}
 	expanded, err := expandStream(stored)
-	if err != nil {
-		return // somebody else's: raw
+	if err == nil {
+		var again []byte
+		if again, err = compressStream(expanded); err == nil && !bytes.Equal(again, stored) {
+			err = fit.ErrFIT
+		}
 	}
-	if again, err := compressStream(expanded); err != nil || !bytes.Equal(again, stored) {
+	if err != nil {
+		l.odd++
 		return
 	}
 	at := bytes.Index(l.image, stored)
@@ -123,9 +128,11 @@ func (l *layout) addBlocks(at int) error {
 		if err != nil {
 			return fmt.Errorf("slot image: %w", err)
 		}
-		if again, compressed := codec.Compress(nil, expanded); compressed && bytes.Equal(again, stored) {
-			l.parts = append(l.parts, part{kind: wire.Block, at: at + int(b.Offset), stored: stored, expanded: expanded})
+		if again, compressed := codec.Compress(nil, expanded); !compressed || !bytes.Equal(again, stored) {
+			l.odd++
+			continue
 		}
+		l.parts = append(l.parts, part{kind: wire.Block, at: at + int(b.Offset), stored: stored, expanded: expanded})
 	}
 	l.addTree(at, int(filesystem.Size()))
 	return nil
