@@ -32,8 +32,8 @@ type controls struct {
 	receiver *control.Receiver
 	queue    *control.Queue
 	session  *control.Session
-	broker   *broker.Broker // in the process; nil: there is none
-	restart  chan string    // why the board is to restart; capacity 1, a second reason is dropped
+	broker   *broker.Broker             // in the process; nil: there is none
+	errands  chan func(context.Context) // capacity 4; what finds no room is refused
 	log      *slog.Logger
 
 	mu      sync.Mutex // guards noticed
@@ -44,11 +44,11 @@ type controls struct {
 // streams all the same, and obeys nobody from afar. It returns
 // where the broker in the process listens, nil for nowhere.
 func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) net.Addr {
-	c := &controls{a: a, settings: a.settings, restart: make(chan string, 1),
+	c := &controls{a: a, settings: a.settings, errands: make(chan func(context.Context), 4),
 		log: log.With("part", "control")}
 	c.lamp, _ = led.(*lamp)
 	a.control = c
-	a.supervisor.Add(supervise.Part{Name: "restart", Run: c.awaitRestart, Lasting: true})
+	a.supervisor.Add(supervise.Part{Name: "errands", Run: c.runErrands, Lasting: true})
 	if a.safe == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (c *controls) open(state string, log *slog.Logger) (err error) {
 		return err
 	}
 	c.session = control.NewSession(control.SessionOptions{
-		Config: c.config,
+		Config: c.config, Bridge: c.bridge(state, log),
 		People: owner, Receiver: c.receiver, Queue: c.queue, Clock: c.clock, Log: log, Report: c.report,
 		Audience: func(now time.Time) []ed25519.PublicKey { return owner.Keys(access.Inspect, now) },
 	})
@@ -252,19 +252,39 @@ func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []
 	}
 }
 
-// awaitRestart restarts the board a moment after somebody asked for it, so that he has his answer.
-func (c *controls) awaitRestart(ctx context.Context) error {
+// later lets something be done that its asker does not wait for; false: too much waits already.
+func (c *controls) later(errand func(ctx context.Context)) bool {
 	select {
-	case <-ctx.Done():
-		return nil
-	case why := <-c.restart:
-		t := time.NewTimer(time.Second)
-		defer t.Stop()
+	case c.errands <- errand:
+		return true
+	default:
+		return false
+	}
+}
+
+// runErrands does what nobody waits for.
+func (c *controls) runErrands(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
-			return c.a.updates.restart(ctx, why)
+		case errand := <-c.errands:
+			all.Go(func() { errand(ctx) })
+		}
+	}
+}
+
+// restart restarts the board a moment after somebody asked for it, so that he has his answer.
+func (c *controls) restart(ctx context.Context) {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+		if err := c.a.updates.restart(ctx, "asked by a command"); err != nil && ctx.Err() == nil {
+			c.log.Error("no restart", "err", err)
 		}
 	}
 }

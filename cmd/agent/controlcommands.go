@@ -317,9 +317,8 @@ func (a *agent) reboot(context.Context, none) (any, error) {
 	if a.control == nil {
 		return nil, errNoControl
 	}
-	select {
-	case a.control.restart <- "asked by a command":
-	default: // it is under way
+	if !a.control.later(a.control.restart) {
+		return nil, errors.New("reboot: too much is under way")
 	}
 	return none{}, nil
 }
