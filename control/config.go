@@ -28,7 +28,8 @@ type Config struct {
 	Key           secret.Secret       `yaml:"key"`         // PEM, to the certificate
 	KeepAlive     time.Duration       `yaml:"keep_alive"`
 	HomeAssistant HomeAssistantConfig `yaml:"home_assistant"`
-	Embedded      string              `yaml:"embedded"` // ADDRESS:PORT of the broker in the process, or off
+	Embedded      string              `yaml:"embedded"`     // ADDRESS:PORT of the broker in the process, or off
+	TimeServers   string              `yaml:"time_servers"` // with commas between them, or off
 }
 
 // HomeAssistantConfig is the bridge, which lets plain messages do a few things.
@@ -39,7 +40,7 @@ type HomeAssistantConfig struct {
 
 // DefaultConfig is what holds where nobody says otherwise.
 func DefaultConfig() Config {
-	return Config{Broker: Off, KeepAlive: 30 * time.Second, Embedded: broker.Off,
+	return Config{Broker: Off, KeepAlive: 30 * time.Second, Embedded: broker.Off, TimeServers: Off,
 		HomeAssistant: HomeAssistantConfig{Prefix: "homeassistant"}}
 }
 
@@ -63,6 +64,9 @@ func (c Config) Validate() error {
 	}
 	if p := c.HomeAssistant.Prefix; p == "" || len(p) > 64 || strings.ContainsAny(p, "+#$\x00") {
 		fault("home_assistant.prefix", "%.80q: want a topic, homeassistant if unsure", p)
+	}
+	if n := strings.Count(c.TimeServers, ","); c.TimeServers == "" || n > 7 || strings.ContainsAny(c.TimeServers, " \n") {
+		fault("time_servers", "%.80q: want up to 8 servers with commas between them, or off", c.TimeServers)
 	}
 	if err := broker.Validate(c.Embedded); err != nil {
 		fault("embedded", "%v", err)

@@ -231,6 +231,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 	a.supervisor.Add(supervise.Part{Name: "socket", Run: d.Run, Lasting: true})
 	a.door, err = a.openWeb(config.Web, log)
 	p.Web = address(a.door)
+	a.openTime(config.Control, log)
 	p.MQTT = address(a.openControl(state, devices.LED, log))
 	return p, err
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocellus/ocellus/control"
+	"github.com/ocellus/ocellus/control/sntp"
+	"github.com/ocellus/ocellus/internal/supervise"
+)
+
+// openTime keeps the board's clock, where the configuration names servers.
+func (a *agent) openTime(c control.Config, log *slog.Logger) {
+	if c.TimeServers == control.Off || a.lasting.persist == nil {
+		return
+	}
+	k, err := sntp.Open(sntp.Options{Servers: strings.Split(c.TimeServers, ","), Floor: a.lasting.persist,
+		Built: a.updates.boot.System.Built, Set: setClock, Log: log})
+	if err != nil {
+		log.Error("the clock is kept by nobody", "err", err)
+		return
+	}
+	a.supervisor.Add(supervise.Part{Name: "time", Run: k.Run, Lasting: true})
+}
+
+// setClock sets the system's clock, and tells the kernel whether it is to be believed (adjtimex(2)). The kernel takes
+// that back by itself when nobody has looked for nine hours.
+func setClock(now time.Time, sure bool) error {
+	if time.Until(now).Abs() > 100*time.Millisecond {
+		ts := unix.NsecToTimespec(now.UnixNano())
+		if err := unix.ClockSettime(unix.CLOCK_REALTIME, &ts); err != nil {
+			return fmt.Errorf("clock_settime: %w", err)
+		}
+	}
+	if !sure {
+		return nil
+	}
+	const modMaxError, modEstError, modStatus, unsynchronized = 0x0004, 0x0008, 0x0010, 0x0040 // linux/timex.h
+	var t unix.Timex
+	_, err := unix.Adjtimex(&t)
+	t.Modes = modStatus | modMaxError | modEstError
+	t.Status &^= unsynchronized
+	t.Maxerror, t.Esterror = 500_000, 100_000 // microseconds
+	_, setErr := unix.Adjtimex(&t)
+	return errors.Join(err, setErr)
+}
