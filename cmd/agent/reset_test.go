@@ -148,8 +148,11 @@ func (r *running) seen(t *testing.T) map[string]string {
 		}
 		delete(seen, "RTSP "+name)
 	}
-	id := r.id(t, r.look(t))
+	owner := r.look(t)
+	id := r.id(t, owner)
 	seen["operational id"] = hex.EncodeToString(id[:])
+	said := (&agent{owner: owner, listens: r.ports.RTSP}).advert(r.ports.Web)
+	seen["mDNS instance"], seen["mDNS host"] = said.Instance, said.Host
 	return seen
 }
 
