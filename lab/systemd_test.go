@@ -58,7 +58,8 @@ func TestSystemd(t *testing.T) {
 	if said := d.run(t, "journalctl -o cat -u "+unit); !strings.Contains(said, "Watchdog timeout") {
 		t.Errorf("the journal knows of no watchdog:\n%s", tail(said, 2000))
 	}
-	d.wantStop(t, stream)
+	d.wantReset(t)
+	d.wantStop(t, d.url(t))
 }
 
 // debian is the emulated board. Its second serial port is the hand: scripts/systemd-init.
@@ -274,6 +275,28 @@ func (d *debian) wantStream(t *testing.T, stream string) {
 	if n := len(framecrcTimes(t, r.out)); r.code != 0 || n != 10 {
 		t.Errorf("ffmpeg decodes %d pictures of 10, code %d: %s", n, r.code, r.errs)
 	}
+}
+
+// wantReset unbinds the camera: the agent starts anew in the process that systemd knows, and nothing is left but what the
+// camera needs to be claimed again.
+func (d *debian) wantReset(t *testing.T) {
+	t.Helper()
+	pid, restarts := d.property(t, "MainPID"), d.property(t, "NRestarts")
+	r := tool(t, time.Minute, program("camctl"), "unbind", "--home", d.file("owner"), "camera", "--yes")
+	if r.code != 0 {
+		t.Fatalf("camctl unbind: exit code %d: %s", r.code, r.errs)
+	}
+	until(t, 30*time.Second, "the agent starts anew", func() bool {
+		_, after, ok := strings.Cut(d.run(t, "journalctl -o cat -u "+unit), "the camera is as it came from its box")
+		return ok && strings.Contains(after, "agent runs")
+	})
+	if now := d.property(t, "MainPID"); now != pid || d.property(t, "NRestarts") != restarts ||
+		d.property(t, "ActiveState") != "active" {
+		t.Errorf("MainPID %s was %s, NRestarts %s, %s", now, pid, d.property(t, "NRestarts"), d.property(t, "ActiveState"))
+	}
+	left := strings.Fields(d.run(t, "ls -A /var/lib/ocellus/"))
+	left = slices.DeleteFunc(left, func(name string) bool { return name == "ports.json" })
+	same(t, "left in the state directory", left, []string{"agent.lock", "agent.sock", "keys.area", "persist.area"})
 }
 
 // wantStop stops the unit while somebody watches.
