@@ -14,9 +14,12 @@ package pack
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 // Bounds of any message.
@@ -50,12 +53,12 @@ func Numbered(values ...any) Map {
 // Append writes the map behind b. Its fields are the program's own: a value of another type and a key out of order are
 // broken invariants, and panic.
 func (m Map) Append(b []byte) []byte {
-	b = maps.put(b, uint64(len(m)))
+	b = msgp.AppendMapHeader(b, uint32(len(m)))
 	for i, f := range m {
 		if f.Key > MaxKey || i > 0 && f.Key <= m[i-1].Key {
 			panic(fmt.Sprintf("pack: key %d out of order", f.Key))
 		}
-		b = appendValue(numbers.put(b, uint64(f.Key)), f.Value)
+		b = appendValue(msgp.AppendUint64(b, uint64(f.Key)), f.Value)
 	}
 	return b
 }
@@ -63,18 +66,15 @@ func (m Map) Append(b []byte) []byte {
 func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case uint64:
-		return numbers.put(b, v)
+		return msgp.AppendUint64(b, v)
 	case bool:
-		if v {
-			return append(b, isTrue)
-		}
-		return append(b, isFalse)
+		return msgp.AppendBool(b, v)
 	case string:
-		return append(texts.put(b, uint64(len(v))), v...)
+		return msgp.AppendString(b, v)
 	case []byte:
-		return append(blobs.put(b, uint64(len(v))), v...)
+		return msgp.AppendBytes(b, v)
 	case []any:
-		b = lists.put(b, uint64(len(v)))
+		b = msgp.AppendArrayHeader(b, uint32(len(v)))
 		for _, item := range v {
 			b = appendValue(b, item)
 		}
@@ -103,15 +103,18 @@ func Parse(raw []byte, max int) (Map, error) {
 }
 
 func parseMap(b []byte, depth int) (Map, []byte, error) {
-	n, b, err := maps.items(b, depth)
+	n, b, err := msgp.ReadMapHeaderBytes(b)
+	if err == nil {
+		err = bounded(n, len(b), depth)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	m := make(Map, 0, n)
-	for i := range n {
+	for i := range int(n) {
 		var key uint64
-		if key, b, err = numbers.get(b); err != nil {
-			return nil, nil, fmt.Errorf("key: %w", err)
+		if key, b, err = msgp.ReadUint64Bytes(b); err != nil {
+			return nil, nil, err
 		}
 		if key > MaxKey || i > 0 && key <= uint64(m[i-1].Key) {
 			return nil, nil, fmt.Errorf("key %d out of order", key)
@@ -125,34 +128,59 @@ func parseMap(b []byte, depth int) (Map, []byte, error) {
 	return m, b, nil
 }
 
-func parseValue(b []byte, depth int) (any, []byte, error) {
-	if len(b) == 0 {
-		return nil, nil, errShort
+// bounded refuses a length before memory is taken for it: each item is a byte at least.
+func bounded(n uint32, left, depth int) error {
+	switch {
+	case depth > MaxDepth:
+		return fmt.Errorf("more than %d levels", MaxDepth)
+	case n > MaxItems:
+		return fmt.Errorf("%d items, at most %d", n, MaxItems)
+	case int(n) > left:
+		return errors.New("cut short")
 	}
-	switch format := b[0]; {
-	case format == isFalse, format == isTrue:
-		return format == isTrue, b[1:], nil
-	case numbers.has(format):
-		return wrap(numbers.get(b))
-	case texts.has(format):
-		text, rest, err := texts.body(b)
-		if err == nil && !utf8.Valid(text) {
+	return nil
+}
+
+func parseValue(b []byte, depth int) (any, []byte, error) {
+	if len(b) == 0 || !holds(b) {
+		return nil, nil, errors.New("cut short")
+	}
+	switch msgp.NextType(b) {
+	case msgp.UintType, msgp.IntType:
+		return wrap(msgp.ReadUint64Bytes(b))
+	case msgp.BoolType:
+		return wrap(msgp.ReadBoolBytes(b))
+	case msgp.StrType:
+		text, rest, err := msgp.ReadStringBytes(b)
+		if err == nil && !utf8.ValidString(text) {
 			err = errors.New("text is not UTF-8")
 		}
-		return wrap(string(text), rest, err)
-	case blobs.has(format):
-		blob, rest, err := blobs.body(b)
-		return wrap(append([]byte{}, blob...), rest, err)
-	case lists.has(format):
+		return wrap(text, rest, err)
+	case msgp.BinType:
+		return wrap(msgp.ReadBytesBytes(b, []byte{}))
+	case msgp.ArrayType:
 		return parseList(b, depth+1)
-	case maps.has(format):
+	case msgp.MapType:
 		return wrap(parseMap(b, depth+1))
 	}
-	return nil, nil, fmt.Errorf("format %#x is of no type that a message has", b[0])
+	return nil, nil, fmt.Errorf("a value of type %v", msgp.NextType(b))
+}
+
+// holds reports whether the bytes that a length of 32 bits promises are there. msgp v1.6.5 takes such a length for an
+// int and panics where an int has 32 bits.
+func holds(b []byte) bool {
+	const bin32, str32, header = 0xc6, 0xdb, 5
+	if b[0] != bin32 && b[0] != str32 {
+		return true
+	}
+	return len(b) >= header && uint64(binary.BigEndian.Uint32(b[1:])) <= uint64(len(b)-header)
 }
 
 func parseList(b []byte, depth int) (any, []byte, error) {
-	n, b, err := lists.items(b, depth)
+	n, b, err := msgp.ReadArrayHeaderBytes(b)
+	if err == nil {
+		err = bounded(n, len(b), depth)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

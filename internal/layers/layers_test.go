@@ -90,7 +90,7 @@ func external() []row {
 		{"hal", nil, "standard library only"},
 		{"codec/...", []string{"github.com/pion/rtp", "github.com/pion/rtcp", "github.com/Eyevinn/mp4ff/...",
 			"github.com/klauspost/compress/zstd", "github.com/klauspost/compress/gzip", "github.com/tinylib/msgp/msgp"},
-			"pure formats; a slot's format names its compressors, a message is compared with another's encoding"},
+			"pure formats; a slot's format names its compressors, a message its encoding"},
 		{"stream/rtp", []string{"github.com/pion/rtp/...", "github.com/pion/rtcp"},
 			"the wire format; pion is the reference of its tests"},
 		{"provision/smartconfig", nil, "pure: the standard library is enough"},
