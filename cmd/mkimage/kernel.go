@@ -94,6 +94,9 @@ func (k *kernelTree) add(list []module, file, params string, last bool) ([]modul
 		from = filepath.Join(k.extra, base)
 	}
 	data, err := os.ReadFile(from)
+	if err == nil {
+		data, err = leanModule(data)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,9 @@ func buildFIT(b board, s source, k *kernelTree, seal string) ([]byte, []weight, 
 		return nil, nil, err
 	}
 	if b.kernel.compression == "gzip" {
+		if kernel, err = leanKernel(kernel); err != nil {
+			return nil, nil, err
+		}
 		if kernel, err = compress(kernel); err != nil {
 			return nil, nil, err
 		}
