@@ -1,6 +1,6 @@
-// Command init is the first process of a board, twice: as /init of the slot's initrd it opens the slot's root file
-// system through dm-verity and goes on there; as /sbin/init of that file system it mounts, loads modules, gives the
-// device nodes to their users, keeps the services alive and takes the board down in order.
+// Command init is the first process of a board, in two parts: as /init of the slot's initrd it opens the slot's root
+// file system through dm-verity; then it goes on in that file system, which has no other: it mounts, loads modules, gives
+// the device nodes to their users, keeps the services alive and takes the board down in order.
 //
 // What it does on a board is data: /etc/ocellus/init.conf (config.go), written by the image builder. It starts the
 // agent as a user of its own with no_new_privs, an empty capability bounding set and only the device nodes that the
@@ -28,8 +28,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "init: this is the first process of a board, nothing to run by hand")
 		os.Exit(2)
 	}
-	if os.Args[0] == "/init" {
-		err := startSlot()
+	if err := startSlot(); err != nil {
 		tell("the slot does not start: %v", err)
 		time.Sleep(time.Second) // the console drains
 		reset(unix.LINUX_REBOOT_CMD_RESTART)

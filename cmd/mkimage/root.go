@@ -87,7 +87,7 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 		mode       fs.FileMode
 		gid        uint32
 	}{
-		{"sbin/init", s.init, 0o755, 0}, {"usr/bin/agent", s.agent, 0o755, 0},
+		{"usr/bin/agent", s.agent, 0o755, 0},
 		{"bin/busybox", s.busybox, 0o750, network}, // not for everybody: the agent has no shell
 	} {
 		if err := t.file(f.name, f.from, f.mode, f.gid); err != nil {
