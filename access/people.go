@@ -85,8 +85,8 @@ func (o *Ownership) Keys(action Action, now time.Time) []ed25519.PublicKey {
 }
 
 // Grant takes a grant that the owner signed for this camera. It holds when Grant returns. A grant that was revoked does
-// not come back, and a key has one grant at a time (ErrExists). The role Owner is for a second key of his own: it may what
-// he may, but for what takes his signature: grants, and what parts him from the camera.
+// not come back, and a key has one grant at a time (ErrExists). The role Owner is for a second key of his own: it may
+// what he may, but for what takes his signature: grants, and what parts him from the camera.
 func (o *Ownership) Grant(raw []byte) (claim.Grant, error) {
 	var g claim.Grant
 	err := o.update(func(s *owned) (err error) {

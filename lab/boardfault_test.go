@@ -77,8 +77,8 @@ func dataFull(t *testing.T, b *virt.Board) {
 // unclaimed is what an agent says at its start when it has no owner, or can't read who he is.
 const unclaimed = `this camera has no owner yet`
 
-// dataFiles damages what the agent keeps: whoever has the label becomes the owner in the place of one whose file is lost,
-// the defaults stand in for a configuration, which is kept for a person to look at.
+// dataFiles damages what the agent keeps: whoever has the label becomes the owner in the place of one whose file is
+// lost, the defaults stand in for a configuration, which is kept for a person to look at.
 func dataFiles(t *testing.T, b *virt.Board) {
 	before := b.URL("main")
 	garbage := static(3000)

@@ -16,7 +16,9 @@ func TestDiscover(t *testing.T) {
 		return
 	}
 	const host = "192.0.2.1"
-	for _, args := range []string{"tuntap add link0 mode tap", "addr add " + host + "/24 dev link0", "link set link0 multicast on up"} {
+	for _, args := range []string{
+		"tuntap add link0 mode tap", "addr add " + host + "/24 dev link0", "link set link0 multicast on up",
+	} {
 		if r := tool(t, 10*time.Second, "ip", strings.Fields(args)...); r.code != 0 {
 			t.Fatalf("ip %s: %s", args, r.errs)
 		}

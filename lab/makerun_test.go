@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestMakeRun is what a newcomer types: it ends with a URL that plays, twice the same; with PAIR=manual the camera stays
-// without an owner, and says what to do. Ctrl-C ends all of it.
+// TestMakeRun is what a newcomer types: it ends with a URL that plays, twice the same; with PAIR=manual the camera
+// stays without an owner, and says what to do. Ctrl-C ends all of it.
 func TestMakeRun(t *testing.T) {
 	t.Parallel()
 	c := copyTree(t, t.TempDir())

@@ -65,7 +65,8 @@ func TestBackupPhrase(t *testing.T) {
 		t.Errorf("without the key: %s", r.errs)
 	}
 	next = phone{filepath.Join(t.TempDir(), "restored")}
-	r := tool(t, time.Minute, "sh", "-c", "echo '"+strings.TrimSpace(words)+"' | "+program("camctl")+" owner restore --home "+next.home)
+	typed := "echo '" + strings.TrimSpace(words) + "' | "
+	r := tool(t, time.Minute, "sh", "-c", typed+program("camctl")+" owner restore --home "+next.home)
 	if r.code != 0 {
 		t.Fatalf("camctl owner restore: %s", r.errs)
 	}

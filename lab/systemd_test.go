@@ -91,7 +91,8 @@ func bootDebian(t *testing.T) *debian {
 		"-append", "console=ttyAMA0 panic=1 quiet systemd.unit=multi-user.target systemd.getty_auto=no systemd.mask=getty-static.service",
 		"-drive", "if=none,id=root,format=raw,readonly=on,file="+filepath.Join(files, "root.img"),
 		"-device", "virtio-blk-device,drive=root",
-		"-netdev", "user,id=net,hostfwd=tcp:"+d.host+"-:8554,hostfwd=tcp:"+d.door+"-:8443", "-device", "virtio-net-device,netdev=net",
+		"-netdev", "user,id=net,hostfwd=tcp:"+d.host+"-:8554,hostfwd=tcp:"+d.door+"-:8443",
+		"-device", "virtio-net-device,netdev=net",
 		"-chardev", "socket,id=hand,path="+d.file("hand"), "-device", "pci-serial,chardev=hand")
 	errs := &output{}
 	d.cmd.Stderr = errs

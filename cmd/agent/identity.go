@@ -28,7 +28,9 @@ const ownerName = "owner" + sealedSuffix
 
 // openOwnership reads the hardware identity in the area persist, and whose the camera is. fresh: the identity was made
 // by this call, and its label has to be printed.
-func openOwnership(l lasting, b board.Board, state string, log *slog.Logger) (o *access.Ownership, fresh bool, err error) {
+func openOwnership(l lasting, b board.Board, state string, log *slog.Logger) (
+	o *access.Ownership, fresh bool, err error,
+) {
 	hardware, fresh, err := access.OpenHardware(l.persist, model(b))
 	if err != nil {
 		return nil, false, err
@@ -145,7 +147,8 @@ func (a *agent) invite(w world, state string) {
 	} else {
 		fmt.Fprintf(w.out, "its label: agent label --state %s\n", state)
 	}
-	fmt.Fprintf(w.out, "become its owner: camctl pair --camera %s --label LABEL\n", urlHost(a.door.String(), a.board.Simulated))
+	where := urlHost(a.door.String(), a.board.Simulated)
+	fmt.Fprintf(w.out, "become its owner: camctl pair --camera %s --label LABEL\n", where)
 }
 
 // openWeb opens the LAN door and says where it is; nil for nowhere.

@@ -66,8 +66,8 @@ func (c *discoverCommand) Run(ctx context.Context, s streams) error {
 	return t.Flush()
 }
 
-// called is the name of a camera of the owner's, empty where it is another's. A name on the link is a hint and no proof:
-// the key at the door is.
+// called is the name of a camera of the owner's, empty where it is another's. A name on the link is a hint and no
+// proof: the key at the door is.
 func (h home) called(n neighbour) string {
 	for name, c := range h.Cameras {
 		if n.Claimed && n.named(label.FingerprintOf(ed25519.PublicKey(c.Operational))) {
@@ -89,8 +89,8 @@ const mdnsPort = 5353
 // asks are the moments at which the question goes out again, since nobody says that one was lost.
 func asks() []time.Duration { return []time.Duration{0, 250 * time.Millisecond, time.Second} }
 
-// discover asks every link for cameras and listens for a while, or until it has heard the one that is wanted (nil: all).
-// It asks as a plain resolver (RFC 6762 6.7), so that the answers come here alone.
+// discover asks every link for cameras and listens for a while, or until it has heard the one that is wanted (nil:
+// all). It asks as a plain resolver (RFC 6762 6.7), so that the answers come here alone.
 func discover(ctx context.Context, wait time.Duration, wanted func(neighbour) bool) ([]neighbour, error) {
 	in, err := net.ListenUDP("udp4", nil)
 	if err != nil {
@@ -147,8 +147,8 @@ func findNeighbour(ctx context.Context, wanted func(neighbour) bool) (address st
 	}
 	at := slices.IndexFunc(found, wanted)
 	if at < 0 {
-		return "", &fault{exitUnreachable, errors.New("this camera does not answer on this link: is it switched on, and in the " +
-			"same network as this machine? Else say where it is with --camera HOST:PORT")}
+		return "", &fault{exitUnreachable, errors.New("this camera does not answer on this link: is it switched on, and in " +
+			"the same network as this machine? Else say where it is with --camera HOST:PORT")}
 	}
 	return found[at].Address, nil
 }

@@ -42,16 +42,23 @@ func TestHearing(t *testing.T) {
 		messages [][]byte
 		want     []neighbour
 	}{
-		"nothing":           {nil, nil},
-		"junk":              {[][]byte{nil, []byte("junk"), make([]byte, maxDNS+1)}, nil},
-		"whole":             {[][]byte{told("Ocellus A", "a.local.", "PTR", "SRV", "TXT", "A")}, []neighbour{{"Ocellus A", true, "192.0.2.7:8443", ""}}},
-		"no address":        {[][]byte{told("Ocellus A", "a.local.", "PTR", "SRV", "new")}, []neighbour{{"Ocellus A", false, "192.0.2.9:8443", ""}}},
-		"in another order":  {[][]byte{told("Ocellus A", "a.local.", "TXT", "SRV", "PTR")}, []neighbour{{"Ocellus A", true, "192.0.2.9:8443", ""}}},
-		"one by one":        {[][]byte{told("B", "b.local.", "PTR"), told("B", "b.local.", "SRV"), told("B", "b.local.", "TXT")}, []neighbour{{"B", true, "192.0.2.9:8443", ""}}},
-		"not whole":         {[][]byte{told("B", "b.local.", "PTR"), told("B", "b.local.", "SRV")}, nil},
-		"nobody met":        {[][]byte{told("B", "b.local.", "SRV", "TXT", "A")}, nil},
-		"for a terminal":    {[][]byte{told("B\x1b[2J", "b.local.", "PTR", "SRV", "TXT")}, []neighbour{{"B?[2J", true, "192.0.2.9:8443", ""}}},
-		"two, the same one": {[][]byte{told("B", "b.local.", "PTR", "SRV", "TXT"), told("b", "b.local.", "PTR"), told("A", "a.local.", "PTR", "SRV", "TXT")}, []neighbour{{"A", true, "192.0.2.9:8443", ""}, {"B", true, "192.0.2.9:8443", ""}}},
+		"nothing": {nil, nil},
+		"junk":    {[][]byte{nil, []byte("junk"), make([]byte, maxDNS+1)}, nil},
+		"whole": {[][]byte{told("Ocellus A", "a.local.", "PTR", "SRV", "TXT", "A")},
+			[]neighbour{{"Ocellus A", true, "192.0.2.7:8443", ""}}},
+		"no address": {[][]byte{told("Ocellus A", "a.local.", "PTR", "SRV", "new")},
+			[]neighbour{{"Ocellus A", false, "192.0.2.9:8443", ""}}},
+		"in another order": {[][]byte{told("Ocellus A", "a.local.", "TXT", "SRV", "PTR")},
+			[]neighbour{{"Ocellus A", true, "192.0.2.9:8443", ""}}},
+		"one by one": {[][]byte{told("B", "b.local.", "PTR"), told("B", "b.local.", "SRV"), told("B", "b.local.", "TXT")},
+			[]neighbour{{"B", true, "192.0.2.9:8443", ""}}},
+		"not whole":  {[][]byte{told("B", "b.local.", "PTR"), told("B", "b.local.", "SRV")}, nil},
+		"nobody met": {[][]byte{told("B", "b.local.", "SRV", "TXT", "A")}, nil},
+		"for a terminal": {[][]byte{told("B\x1b[2J", "b.local.", "PTR", "SRV", "TXT")},
+			[]neighbour{{"B?[2J", true, "192.0.2.9:8443", ""}}},
+		"two, and one again": {[][]byte{told("B", "b.local.", "PTR", "SRV", "TXT"), told("b", "b.local.", "PTR"),
+			told("A", "a.local.", "PTR", "SRV", "TXT")},
+			[]neighbour{{"A", true, "192.0.2.9:8443", ""}, {"B", true, "192.0.2.9:8443", ""}}},
 	} {
 		h := &hearing{}
 		for _, m := range tt.messages {

@@ -112,8 +112,8 @@ func (d *door) explain(err error) error {
 			host)}
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.Is(err, context.DeadlineExceeded):
-		return &fault{exitUnreachable, fmt.Errorf("%s does not answer: is the camera switched on, and in the same network as "+
-			"this machine? camctl discover lists those that are", host)}
+		return &fault{exitUnreachable, fmt.Errorf("%s does not answer: is the camera switched on, and in the same network "+
+			"as this machine? camctl discover lists those that are", host)}
 	}
 	var name *net.DNSError
 	if errors.As(err, &name) {
@@ -122,8 +122,8 @@ func (d *door) explain(err error) error {
 	return &fault{exitUnreachable, fmt.Errorf("%s: %w", host, err)}
 }
 
-// insist sends a claim until the camera says yes or no. A camera that took it and whose answer was lost shows another key
-// from then on; it answers the same bytes by the same receipt, which the key of the label signed.
+// insist sends a claim until the camera says yes or no. A camera that took it and whose answer was lost shows another
+// key from then on; it answers the same bytes by the same receipt, which the key of the label signed.
 func (d *door) insist(ctx context.Context, message []byte) ([]byte, error) {
 	raw, err := d.ask(ctx, http.MethodPost, "/v1/claim", message)
 	var no *refusal

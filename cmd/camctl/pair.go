@@ -23,9 +23,9 @@ type pairCommand struct {
 	homeFlag
 	wifiFlags
 	Label  string `help:"Text of the QR code on the camera; - reads it from standard input. A camera of yours needs none."`
-	Camera string `placeholder:"HOST:PORT" help:"Where the camera's LAN door is; found on this link if not given (camctl discover)."`
+	Camera string `placeholder:"HOST:PORT" help:"Where its LAN door is; found on this link if not given (camctl discover)."`
 	Name   string `default:"camera" help:"How you call the camera."`
-	Viewer string `default:"viewer" help:"Name of the viewer that is made for you, for players that know only passwords; empty for none."`
+	Viewer string `default:"viewer" help:"Name of a viewer for your players, which know only passwords; empty for none."`
 }
 
 // Run claims the camera, and prints the URLs of its streams. A camera that is paired already is left as it is.
@@ -103,8 +103,8 @@ func (c *pairCommand) again(ctx context.Context, s streams, file *statefile.File
 	return paired.printURLs(ctx, d, s.out)
 }
 
-// look finds out where the camera is, where that was not said: by the name that goes with its key, else where a camera of
-// the owner's was when it was last seen.
+// look finds out where the camera is, where that was not said: by the name that goes with its key, else where a camera
+// of the owner's was when it was last seen.
 func (c *pairCommand) look(ctx context.Context, l label.Label, paired pairedCamera, known bool) (err error) {
 	if c.Camera != "" {
 		return nil
@@ -144,7 +144,8 @@ func (c *pairCommand) keep(file *statefile.File[home], p pairedCamera) error {
 func (c *pairCommand) label(in io.Reader) (label.Label, error) {
 	text := c.Label
 	if text == "" {
-		return label.Label{}, &fault{exitUsage, fmt.Errorf("no camera of yours is called %s: give its label with --label", c.Name)}
+		return label.Label{}, &fault{exitUsage, fmt.Errorf("no camera of yours is called %s: give its label with --label",
+			c.Name)}
 	}
 	if text == "-" {
 		var err error
@@ -273,7 +274,8 @@ func (p pairedCamera) printURLs(ctx context.Context, d *door, out io.Writer) err
 		if err != nil {
 			return fmt.Errorf("the camera's stream is at %q: %w", place, err)
 		}
-		fmt.Fprintf(out, "watch: rtsp://%s@%s/%s\n", url.UserPassword(p.Viewer, p.Password), net.JoinHostPort(host, port), stream)
+		at := net.JoinHostPort(host, port)
+		fmt.Fprintf(out, "watch: rtsp://%s@%s/%s\n", url.UserPassword(p.Viewer, p.Password), at, stream)
 	}
 	return nil
 }

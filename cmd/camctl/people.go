@@ -153,8 +153,8 @@ func (c *grantCommand) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-// ownerAdd lets a second phone of the owner in. It has a key of its own, so that a lost one is revoked and the other goes
-// on; what takes the owner's signature stays with the first, and with the words on paper.
+// ownerAdd lets a second phone of the owner in. It has a key of its own, so that a lost one is revoked and the other
+// goes on; what takes the owner's signature stays with the first, and with the words on paper.
 type ownerAdd struct {
 	homeFlag
 	Key string `arg:"" help:"Public key of the second phone (camctl owner make, there)."`
