@@ -128,8 +128,8 @@ type Link struct {
 // Law (haltest.Radio): nothing is sent before Country was called: until then Scan and Join are ErrCountry. Join refuses
 // credentials that fail their Check and changes nothing; else it leaves the network that was joined before; it
 // returns the link once there is an address and the gateway answers (a network may name none: then Link.Gateway is
-// invalid), or one of the errors above, at the latest when ctx ends (with the likely reason and ctx.Err()), and then the
-// radio is associated with nothing. first, where not nil, is told the likely reason of a
+// invalid), or one of the errors above, at the latest when ctx ends (with the likely reason and ctx.Err()), and then
+// the radio is associated with nothing. first, where not nil, is told the likely reason of a
 // failure as soon as there is one sign of it, before Join is sure; it is not told twice. Join does not remember: after
 // a power cut the radio is associated with nothing. A radio that lost its network goes on looking for it until Leave
 // or the next Join. Scan works while joined. Calls from several goroutines wait for one another; Close ends them with
@@ -143,12 +143,12 @@ type Radio interface {
 	Close() error
 }
 
-// EasyConnect is a radio that a phone gives a network to by Wi-Fi Easy Connect (Wi-Fi Alliance, DPP version 2): the phone
-// has scanned the code on the label, in which the public half of a key stands, and encrypts the network for it.
+// EasyConnect is a radio that a phone gives a network to by Wi-Fi Easy Connect (Wi-Fi Alliance, DPP version 2): the
+// phone has scanned the code on the label, in which the public half of a key stands, and encrypts the network for it.
 //
-// Law: Enroll listens on a channel of 2.4 GHz until a phone that knows the key has given a network, or ctx ends. It joins
-// nothing. It is ErrCountry and ErrBusy as Join is, and ErrBusy while the radio is in a network; ErrUnsupported where
-// wpa_supplicant was built without it; ErrSecurity if the phone gave a network that asks for more than a passphrase.
+// Law: Enroll listens on a channel of 2.4 GHz until a phone that knows the key has given a network, or ctx ends. It
+// joins nothing. It is ErrCountry and ErrBusy as Join is, and ErrBusy while the radio is in a network; ErrUnsupported
+// where the radio can't; ErrSecurity if the phone gave a network that asks for more than a passphrase.
 type EasyConnect interface {
 	Enroll(ctx context.Context, key []byte, channel int) (Credentials, error) // key: P-256, DER of SEC 1 (RFC 5915)
 }

@@ -16,8 +16,8 @@ func TestPassphraseNeverPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q %x", c, c, c.Passphrase, c.Passphrase, c.Passphrase),
-		string(text)} {
+	p := c.Passphrase
+	for _, s := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q %x", c, c, p, p, p), string(text)} {
 		if strings.Contains(s, "p@ss") || strings.Contains(s, "70407373") || !strings.Contains(s, "***") {
 			t.Errorf("got %s", s)
 		}

@@ -34,8 +34,8 @@ while read -r word <&3; do
 done
 `
 
-// TestBoardRadio: the Wi-Fi driver keeps the law of hal with the agent's rights, on the built image: its wpa_supplicant,
-// its DHCP client, its ear, and an access point on the air.
+// TestBoardRadio: the Wi-Fi driver keeps the law of hal with the agent's rights, on the built image: its
+// wpa_supplicant, its DHCP client, its ear, and an access point on the air.
 func TestBoardRadio(t *testing.T) {
 	eachArch(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
@@ -44,8 +44,8 @@ func TestBoardRadio(t *testing.T) {
 		a.b.Put("/run/air-helper", []byte(helper), 0o644)
 		a.sh("setsid sh /run/air-helper </dev/null >/run/air-helper.log 2>&1 &")
 		a.b.Test("ear", func(t *testing.T) { checkEar(t, a) })
-		for _, test := range []string{"TestHardwareJoin", "TestHardwareEnroll", "TestHardwareVerdicts", "TestHardwareMonitorLaw",
-			"TestHardwareRadioLaw", "TestHardwareRestart"} {
+		for _, test := range []string{"TestHardwareJoin", "TestHardwareEnroll", "TestHardwareVerdicts",
+			"TestHardwareMonitorLaw", "TestHardwareRadioLaw", "TestHardwareRestart"} {
 			a.b.Test(test, func(t *testing.T) { runDriverTest(t, a, test) })
 		}
 	})

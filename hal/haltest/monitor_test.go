@@ -55,7 +55,8 @@ func (a *fakeAir) Tune(ctx context.Context, channel int) error {
 		return hal.ErrClosed
 	default:
 	}
-	if list, _ := (fakeMonitor{a.radio}).Channels(ctx); !slices.Contains(list, channel) && a.radio.flaw != "takes any channel" {
+	list, _ := (fakeMonitor{a.radio}).Channels(ctx)
+	if !slices.Contains(list, channel) && a.radio.flaw != "takes any channel" {
 		return hal.ErrUnsupported
 	}
 	if a.radio.flaw != "never tunes" {

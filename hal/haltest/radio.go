@@ -15,8 +15,8 @@ import (
 // Network is an access point that the suite wants to have around the radio.
 type Network struct {
 	hal.Credentials // with which it is joined; Security is the network's own
-	// Fault is what joining ends in although the credentials are right: hal.ErrRefused, ErrNoAddress, ErrNoGateway; nil for
-	// none.
+	// Fault is what joining ends in although the credentials are right: hal.ErrRefused, ErrNoAddress, ErrNoGateway; nil
+	// for none.
 	Fault error
 }
 
@@ -39,8 +39,11 @@ func RadioFindings(ctx context.Context, open func() hal.Radio, o RadioOptions) [
 	return findings(ctx, radioLaws(o), open, o.Skips)
 }
 
+// radioCheck is what a law of a radio checks.
+type radioCheck = func(context.Context, hal.Radio) error
+
 func radioLaws(o RadioOptions) []law[hal.Radio] {
-	onAir := func(n *Network, check func(context.Context, hal.Radio) error) func(context.Context, hal.Radio) error {
+	onAir := func(n *Network, check radioCheck) radioCheck {
 		return func(ctx context.Context, r hal.Radio) error { return o.on(ctx, r, n, check) }
 	}
 	home := homeNetwork()
@@ -72,7 +75,7 @@ func homeNetwork() Network {
 }
 
 // on opens the radio's life: the country is set, the network is there.
-func (o RadioOptions) on(ctx context.Context, r hal.Radio, n *Network, check func(context.Context, hal.Radio) error) error {
+func (o RadioOptions) on(ctx context.Context, r hal.Radio, n *Network, check radioCheck) error {
 	if o.Raise == nil {
 		return errors.Join(skipf("nobody can put networks on the air"), r.Close())
 	}
@@ -138,7 +141,8 @@ func join(ctx context.Context, r hal.Radio, n Network) error {
 	if err != nil {
 		return err
 	}
-	if l.SSID != n.SSID || l.Security != n.Security || l.BSSID == [6]byte{} || !l.Address.IsValid() || !l.Gateway.IsValid() {
+	if l.SSID != n.SSID || l.Security != n.Security || l.BSSID == [6]byte{} || !l.Address.IsValid() ||
+		!l.Gateway.IsValid() {
 		return fmt.Errorf("Join of %+v returned %+v", n, l)
 	}
 	now.Signal = l.Signal
@@ -167,10 +171,11 @@ func joinable() []named {
 	network := func(s hal.Security, name hal.SSID, p hal.Passphrase, hidden bool) Network {
 		return Network{Credentials: hal.Credentials{SSID: name, Passphrase: p, Security: s, Hidden: hidden}}
 	}
+	raw := hal.Passphrase(strings.Repeat("0123456789abcdef", 4))
 	long := hal.Passphrase(strings.Repeat(`a"b\c $(reboot)'`, 4)[:63])
 	return []named{
 		{"WPA2 with quotes", network(hal.SecurityWPA2, "$(reboot) \"'`\\", long, false)},
-		{"WPA2 with a raw key", network(hal.SecurityWPA2, "raw", hal.Passphrase(strings.Repeat("0123456789abcdef", 4)), false)},
+		{"WPA2 with a raw key", network(hal.SecurityWPA2, "raw", raw, false)},
 		{"WPA3", network(hal.SecurityWPA3, "\U0001f4f7 caf\xe9\n\t\xff", `"quoted"`, false)},
 		{"WPA2 and WPA3 in transition", network(hal.SecurityTransition, " ", "        ", false)},
 		{"open", network(hal.SecurityOpen, "0123456789abcdef0123456789abcdef", "", false)},
@@ -179,7 +184,7 @@ func joinable() []named {
 }
 
 // joins wants the network to be joined, by its security and by whatever it offers.
-func joins(n Network) func(context.Context, hal.Radio) error {
+func joins(n Network) radioCheck {
 	return func(ctx context.Context, r hal.Radio) error {
 		if err := join(ctx, r, n); err != nil {
 			return err
@@ -234,7 +239,7 @@ func failing() []struct {
 }
 
 // fails wants a join to fail for a reason that it told before, once.
-func fails(c hal.Credentials, want error) func(context.Context, hal.Radio) error {
+func fails(c hal.Credentials, want error) radioCheck {
 	return func(ctx context.Context, r hal.Radio) error {
 		var told []error
 		l, err := r.Join(ctx, c, func(why error) { told = append(told, why) })
@@ -391,7 +396,7 @@ func closeRadioTwice(ctx context.Context, r hal.Radio) error {
 	_, scanned := r.Scan(ctx)
 	_, joined := r.Join(ctx, homeNetwork().Credentials, nil)
 	_, linked := r.Link(ctx)
-	return errors.Join(wantError("Scan after Close", scanned, hal.ErrClosed), wantError("Join after Close", joined, hal.ErrClosed),
-		wantError("Link after Close", linked, hal.ErrClosed), wantError("Leave after Close", r.Leave(ctx), hal.ErrClosed),
+	return errors.Join(wantError("Scan after Close", scanned, hal.ErrClosed),
+		wantError("Join after Close", joined, hal.ErrClosed), wantError("Link after Close", linked, hal.ErrClosed), wantError("Leave after Close", r.Leave(ctx), hal.ErrClosed),
 		wantError("Country after Close", r.Country(ctx, "DE"), hal.ErrClosed))
 }

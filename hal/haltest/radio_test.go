@@ -89,6 +89,11 @@ func (n Network) asSeen() hal.Network {
 	return hal.Network{SSID: n.SSID, BSSID: [6]byte{2}, Frequency: 2437, Signal: -40, Security: n.Security}
 }
 
+func (n Network) asLink() hal.Link {
+	return hal.Link{Network: n.asSeen(), Address: netip.MustParsePrefix("192.0.2.2/24"),
+		Gateway: netip.MustParseAddr("192.0.2.1")}
+}
+
 func (r *fakeRadio) Scan(ctx context.Context) ([]hal.Network, error) {
 	end, err := r.begin(ctx)
 	if err != nil {
@@ -144,8 +149,7 @@ func (r *fakeRadio) Join(ctx context.Context, c hal.Credentials, first func(erro
 	if r.joined = there; r.flaw == "goes on" {
 		r.joined = nil
 	}
-	l := hal.Link{Network: there.asSeen(), Address: netip.MustParsePrefix("192.0.2.2/24"), Gateway: netip.MustParseAddr("192.0.2.1")}
-	return l, nil
+	return there.asLink(), nil
 }
 
 func (r *fakeRadio) trouble(there *Network, c hal.Credentials) error {
@@ -217,8 +221,7 @@ func (r *fakeRadio) Link(ctx context.Context) (hal.Link, error) {
 	if r.joined == nil || r.there == nil || r.joined.SSID != r.there.SSID {
 		return hal.Link{}, nil
 	}
-	return hal.Link{Network: r.joined.asSeen(), Address: netip.MustParsePrefix("192.0.2.2/24"),
-		Gateway: netip.MustParseAddr("192.0.2.1")}, nil
+	return r.joined.asLink(), nil
 }
 
 func (r *fakeRadio) Close() error {

@@ -101,7 +101,8 @@ func (c *capture) relay(channel func() int) error {
 // receiveTruncated reads a packet as far as b reaches and returns how long it was (recv(2), MSG_TRUNC). x/sys would
 // allocate the sender's address for each.
 func receiveTruncated(fd uintptr, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_TRUNC, 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_TRUNC,
+		0, 0)
 	return int(n), errno
 }
 

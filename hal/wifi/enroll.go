@@ -58,7 +58,8 @@ func (r *Radio) enroll(ctx context.Context, key []byte, channel int) (hal.Creden
 
 // bootstrap tells wpa_supplicant the key on the label.
 func (s *supplicant) bootstrap(key []byte, channel int) error {
-	answer, err := s.ask("DPP_BOOTSTRAP_GEN type=qrcode", fmt.Sprintf("chan=81/%d", channel), "key="+hex.EncodeToString(key))
+	answer, err := s.ask("DPP_BOOTSTRAP_GEN type=qrcode", fmt.Sprintf("chan=81/%d", channel),
+		"key="+hex.EncodeToString(key))
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ func TestOffer(t *testing.T) {
 		want   hal.Credentials
 		err    error
 	}{
-		"passphrase": {[]string{"<3>DPP-CONF-RECEIVED ", "<3>DPP-CONFOBJ-AKM psk+sae", `<3>DPP-CONFOBJ-SSID caf\xc3\xa9 \"two\"`,
-			"<3>DPP-CONFOBJ-PASS 70617373776f72642031"}, hal.Credentials{SSID: `café "two"`, Passphrase: "password 1"}, nil},
+		"passphrase": {[]string{"<3>DPP-CONF-RECEIVED ", "<3>DPP-CONFOBJ-AKM psk+sae",
+			`<3>DPP-CONFOBJ-SSID caf\xc3\xa9 \"two\"`, "<3>DPP-CONFOBJ-PASS 70617373776f72642031"}, hal.Credentials{SSID: `café "two"`, Passphrase: "password 1"}, nil},
 		"raw key": {[]string{"<3>DPP-CONFOBJ-AKM psk", "<3>DPP-CONFOBJ-SSID HomeNet", "<3>DPP-CONFOBJ-PSK " + raw},
 			hal.Credentials{SSID: "HomeNet", Passphrase: hal.Passphrase(raw)}, nil},
 		"connector":         {[]string{"<3>DPP-CONFOBJ-AKM dpp"}, hal.Credentials{}, hal.ErrSecurity},

@@ -118,10 +118,15 @@ func tellHelper(word string) error {
 	return err
 }
 
+func homeNet(s hal.Security) haltest.Network {
+	return haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: s}}
+}
+
 // openBoard names the board's radio as board.Open does.
 func openBoard() (*Radio, *Monitor) { return New(Options{Interface: boardInterface, Ear: boardEar}) }
 
-// fewChannels makes scans short: an emulated radio needs 5 s for all of its channels. The tests before go over them all.
+// fewChannels makes scans short: an emulated radio needs 5 s for all of its channels. The tests before go over them
+// all.
 func fewChannels(t *testing.T) {
 	t.Helper()
 	s, err := connect(filepath.Join("/run/wpa_supplicant", boardInterface))
@@ -156,7 +161,7 @@ func TestHardwareMonitorLaw(t *testing.T) {
 func TestHardwareRestart(t *testing.T) {
 	needAir(t)
 	fewChannels(t)
-	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityWPA2}}
+	home := homeNet(hal.SecurityWPA2)
 	r, _ := openBoard()
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -202,8 +207,8 @@ func TestHardwareStranger(t *testing.T) {
 	}
 }
 
-// TestHardwareEnroll: a configurator, which is another wpa_supplicant that the helper starts, gives a network to the key
-// that a label would have.
+// TestHardwareEnroll: a configurator, which is another wpa_supplicant that the helper starts, gives a network to the
+// key that a label would have.
 func TestHardwareEnroll(t *testing.T) {
 	needAir(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -242,7 +247,8 @@ func TestHardwareEnroll(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got %q, %v, want %q", got.SSID, err, want.SSID)
 	}
-	t.Logf("VERDICT Wi-Fi Easy Connect: a network after %.2f s, the start of the configurator included", time.Since(begin).Seconds())
+	t.Logf("VERDICT Wi-Fi Easy Connect: a network after %.2f s, the start of the configurator included",
+		time.Since(begin).Seconds())
 	if err := <-helped; err != nil {
 		t.Error(err)
 	}
@@ -305,7 +311,7 @@ func (r *recorded) deciding(why error, name string) (first, last time.Time) {
 func TestHardwareVerdicts(t *testing.T) {
 	needAir(t)
 	const bar = 300 * time.Millisecond
-	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityWPA2}}
+	home := homeNet(hal.SecurityWPA2)
 	variant := func(s hal.Security, fault error) *haltest.Network {
 		n := home
 		n.Security, n.Fault = s, fault
@@ -402,7 +408,7 @@ func recordGateway(t *testing.T) func() time.Time {
 // TestHardwareJoin tells how long a join takes, step by step as far as a person waits for it.
 func TestHardwareJoin(t *testing.T) {
 	needAir(t)
-	home := haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: hal.SecurityTransition}}
+	home := homeNet(hal.SecurityTransition)
 	r, _ := openBoard()
 	defer r.Close()
 	if err := errors.Join(r.Country(t.Context(), "DE"), r.Leave(t.Context()), raise(&home)); err != nil {
@@ -424,7 +430,8 @@ func TestHardwareJoin(t *testing.T) {
 	end := time.Now()
 	_, connected := events.deciding(nil, eventConnected)
 	t.Logf("VERDICT scan %.2f s (%d networks), association %.2f s, address and gateway %.2f s: %v by %v",
-		scanned.Sub(begin).Seconds(), len(list), connected.Sub(scanned).Seconds(), end.Sub(connected).Seconds(), l.Address, l.Gateway)
+		scanned.Sub(begin).Seconds(), len(list), connected.Sub(scanned).Seconds(), end.Sub(connected).Seconds(), l.Address,
+		l.Gateway)
 	if err := r.Leave(ctx); err != nil {
 		t.Error(err)
 	}

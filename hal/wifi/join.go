@@ -150,7 +150,7 @@ func settings(c hal.Credentials) [][2]string {
 	if c.Passphrase == "" {
 		return append(list, [2]string{"key_mgmt", "NONE"})
 	}
-	keys, protection := "WPA-PSK WPA-PSK-SHA256 SAE", "1" // the best that both know; management frames protected if both can
+	keys, protection := "WPA-PSK WPA-PSK-SHA256 SAE", "1" // the best that both know; protected management frames, too
 	switch {
 	case c.Passphrase.Raw(), c.Security == hal.SecurityWPA2:
 		keys = "WPA-PSK WPA-PSK-SHA256"
@@ -254,7 +254,7 @@ func (j *join) hear(e event) error {
 	return j.again(e)
 }
 
-// known returns what the last scan found under the network's name. wpa_supplicant remembers those of before for a while.
+// known returns what the last scan found under the network's name. wpa_supplicant remembers others for a while.
 func (j *join) known() (knowledge, error) {
 	if err := j.demand("BSS_FLUSH", strconv.Itoa(1+int(time.Since(j.asked).Seconds()))); err != nil {
 		return absent, err

@@ -34,7 +34,8 @@ func openNL80211() (nl80211, error) {
 
 // ask sends a command and calls each for the attributes of every message of the answer.
 func (n nl80211) ask(what string, flags uint16, command uint8, attributes []byte, each func(attributes []byte)) error {
-	return n.Ask(what, kernelPatience, netlink.Generic(n.family, flags, command, attributes), func(m netlink.Message) error {
+	request := netlink.Generic(n.family, flags, command, attributes)
+	return n.Ask(what, kernelPatience, request, func(m netlink.Message) error {
 		if each != nil {
 			each(netlink.GenericAttributes(m))
 		}
@@ -64,14 +65,14 @@ func regulatoryDomain() (string, error) {
 func (n nl80211) radioOf(index int) (uint32, error) {
 	var radio uint32
 	known := false
-	err := n.ask("interface", 0, unix.NL80211_CMD_GET_INTERFACE, netlink.AppendUint32(nil, unix.NL80211_ATTR_IFINDEX, uint32(index)),
-		func(attributes []byte) {
-			for kind, value := range netlink.Attributes(attributes) {
-				if kind == unix.NL80211_ATTR_WIPHY {
-					radio, known = netlink.Uint32(value), true
-				}
+	request := netlink.AppendUint32(nil, unix.NL80211_ATTR_IFINDEX, uint32(index))
+	err := n.ask("interface", 0, unix.NL80211_CMD_GET_INTERFACE, request, func(attributes []byte) {
+		for kind, value := range netlink.Attributes(attributes) {
+			if kind == unix.NL80211_ATTR_WIPHY {
+				radio, known = netlink.Uint32(value), true
 			}
-		})
+		}
+	})
 	if err == nil && !known {
 		err = errors.New("the kernel tells no radio of this interface")
 	}

@@ -98,7 +98,7 @@ func (f *fakeSupplicant) heard(word string) []string {
 func TestScanPages(t *testing.T) {
 	t.Parallel()
 	block := func(id, level int) string {
-		return fmt.Sprintf("id=%d\nbssid=02:00:00:00:00:%02x\nfreq=2412\nlevel=%d\nflags=[ESS]\nssid=n%d\n====\n", id, id, level, id)
+		return fmt.Sprintf("id=%d\nbssid=02:00:00:00:00:%02x\nfreq=2412\nlevel=%d\nflags=[ESS]\nssid=n%[1]d\n====\n", id, id, level)
 	}
 	f := &fakeSupplicant{
 		answers: func(request string) string {
@@ -161,7 +161,7 @@ func TestJoinTells(t *testing.T) {
 	}
 }
 
-// TestRemind: a wpa_supplicant that knows no network any more is told the one that was joined, one that does is left alone.
+// TestRemind: a wpa_supplicant that knows no network any more is told the one that was joined; another is left alone.
 func TestRemind(t *testing.T) {
 	t.Parallel()
 	for networks, want := range map[string]int{"network id / ssid / bssid / flags\n": 1,
@@ -185,15 +185,23 @@ func TestRemind(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	raw := hal.Passphrase(strings.Repeat("0f", 32))
+	protected := func(keys, frames, psk string) string {
+		return fmt.Sprintf("[[ssid 61] [scan_ssid 0] [proto RSN] [pairwise CCMP] [key_mgmt %s] [ieee80211w %s] [psk %s]]",
+			keys, frames, psk)
+	}
+	const psk, all = "WPA-PSK WPA-PSK-SHA256", "WPA-PSK WPA-PSK-SHA256 SAE"
 	for name, c := range map[string]struct {
 		hal.Credentials
 		want string
 	}{
 		"open":        {hal.Credentials{SSID: "a"}, "[[ssid 61] [scan_ssid 0] [key_mgmt NONE]]"},
-		"raw key":     {hal.Credentials{SSID: "a", Passphrase: raw}, "[[ssid 61] [scan_ssid 0] [proto RSN] [pairwise CCMP] [key_mgmt WPA-PSK WPA-PSK-SHA256] [ieee80211w 1] [psk " + string(raw) + "]]"},
-		"WPA3 alone":  {hal.Credentials{SSID: "a", Passphrase: "12345678", Security: hal.SecurityWPA3}, `[[ssid 61] [scan_ssid 0] [proto RSN] [pairwise CCMP] [key_mgmt SAE] [ieee80211w 2] [psk "12345678"]]`},
-		"transition":  {hal.Credentials{SSID: "a", Passphrase: "12345678", Security: hal.SecurityTransition}, `[[ssid 61] [scan_ssid 0] [proto RSN] [pairwise CCMP] [key_mgmt WPA-PSK WPA-PSK-SHA256 SAE] [ieee80211w 1] [psk "12345678"]]`},
 		"hidden open": {hal.Credentials{SSID: "a", Hidden: true}, "[[ssid 61] [scan_ssid 1] [key_mgmt NONE]]"},
+		"raw key":     {hal.Credentials{SSID: "a", Passphrase: raw}, protected(psk, "1", string(raw))},
+		"whatever":    {hal.Credentials{SSID: "a", Passphrase: "12345678"}, protected(all, "1", `"12345678"`)},
+		"WPA2 alone": {hal.Credentials{SSID: "a", Passphrase: "12345678", Security: hal.SecurityWPA2},
+			protected(psk, "1", `"12345678"`)},
+		"WPA3 alone": {hal.Credentials{SSID: "a", Passphrase: "12345678", Security: hal.SecurityWPA3},
+			protected("SAE", "2", `"12345678"`)},
 	} {
 		if got := fmt.Sprint(settings(c.Credentials)); got != c.want {
 			t.Errorf("%s: got %s", name, got)
@@ -208,7 +216,8 @@ func TestSupplicantGone(t *testing.T) {
 		_, err := startFake(t, f).Scan(t.Context())
 		return err
 	}
-	if err := scan(&fakeSupplicant{events: map[string][]string{"SCAN": {"<3>CTRL-EVENT-TERMINATING "}}}); !errors.Is(err, hal.ErrClosed) {
+	ends := &fakeSupplicant{events: map[string][]string{"SCAN": {"<3>CTRL-EVENT-TERMINATING "}}}
+	if err := scan(ends); !errors.Is(err, hal.ErrClosed) {
 		t.Errorf("ends: got %v", err)
 	}
 	refuse := func(string) string { return "FAIL\n" }
@@ -257,8 +266,8 @@ func TestEarIsHungUp(t *testing.T) {
 
 func TestParseRequest(t *testing.T) {
 	t.Parallel()
-	for request, want := range map[string]string{"start 6": "start 6", "tune 13": "tune 13", "stop": "stop 0", "start": "", "tune x": "",
-		"start 6 7": "", "stop 1": "", "": "", "reboot 1": "", "start 99999999999999999999": ""} {
+	for request, want := range map[string]string{"start 6": "start 6", "tune 13": "tune 13", "stop": "stop 0", "start": "",
+		"tune x": "", "start 6 7": "", "stop 1": "", "": "", "reboot 1": "", "start 99999999999999999999": ""} {
 		word, channel, err := parseRequest(request)
 		got := ""
 		if err == nil {

@@ -49,7 +49,8 @@ func (w *ways) apply(c netlink.Change) {
 
 // gatewayAnswers reports whether the gateway spoke by ARP since the association: yes, no (known), or not yet known.
 func (w *ways) gatewayAnswers() (yes, known bool) {
-	const spoke = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT | unix.NUD_NOARP
+	const spoke = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT |
+		unix.NUD_NOARP
 	state := w.neighbours[w.gateway]
 	return state&spoke != 0, state&(spoke|unix.NUD_FAILED) != 0
 }

@@ -158,8 +158,8 @@ func parseEntry(values map[string]string) (entry, error) {
 
 const maxSSID = 32
 
-// securityOf reads wpa_supplicant's flags of an access point: [WPA2-PSK+SAE-CCMP][ESS]. WPA of the first kind, WEP, TKIP
-// alone, enterprise, OWE and networks without an access point are never joined.
+// securityOf reads wpa_supplicant's flags of an access point: [WPA2-PSK+SAE-CCMP][ESS]. WPA of the first kind, WEP,
+// TKIP alone, enterprise, OWE and networks without an access point are never joined.
 func securityOf(flags string) hal.Security {
 	infrastructure, protected := false, false
 	for _, group := range strings.FieldsFunc(flags, func(r rune) bool { return r == '[' || r == ']' }) {

@@ -1,5 +1,5 @@
-// Package netlink is what a radio needs of netlink(7): rtnetlink(7) for addresses, routes and neighbours, generic netlink
-// for nl80211 (linux/netlink.h, linux/genetlink.h). Requests, answers and what the kernel tells by itself are messages
+// Package netlink is what a radio needs of netlink(7): rtnetlink(7) for addresses, routes and neighbours, generic
+// netlink for nl80211 (linux/netlink.h, linux/genetlink.h). Requests, answers and what the kernel tells by itself are messages
 // with attributes in the byte order of the machine:
 //
 //	length u32, type u16, flags u16, sequence u32, port u32, a header of the family, attributes; aligned to 4 bytes
