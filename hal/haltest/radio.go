@@ -213,6 +213,9 @@ func failing() []struct {
 		n.Fault = fault
 		return &n
 	}
+	// With a name of their own: they answer no question of ours, so that what is remembered of others would count.
+	members, members3 := home, sae
+	members.SSID, members3.SSID = "members", "members only"
 	other := func(n Network, p hal.Passphrase) hal.Credentials {
 		n.Passphrase = p
 		return n.Credentials
@@ -228,8 +231,8 @@ func failing() []struct {
 		{"that there is no such network", nil, home.Credentials, hal.ErrNoNetwork},
 		{"a wrong WPA2 password", &home, other(home, "p@ssw0rd?"), hal.ErrPassword},
 		{"a wrong WPA3 password", &sae, other(sae, "p@ssw0rd?"), hal.ErrPassword},
-		{"that the access point refuses us", faulty(home, hal.ErrRefused), home.Credentials, hal.ErrRefused},
-		{"that the access point refuses us by WPA3", faulty(sae, hal.ErrRefused), sae.Credentials, hal.ErrRefused},
+		{"that the access point refuses us", faulty(members, hal.ErrRefused), members.Credentials, hal.ErrRefused},
+		{"that the access point refuses us by WPA3", faulty(members3, hal.ErrRefused), members3.Credentials, hal.ErrRefused},
 		{"that there is no address", faulty(home, hal.ErrNoAddress), home.Credentials, hal.ErrNoAddress},
 		{"that there is no gateway", faulty(home, hal.ErrNoGateway), home.Credentials, hal.ErrNoGateway},
 		{"that WPA3 is wanted", &sae, home.Credentials, hal.ErrSecurity},

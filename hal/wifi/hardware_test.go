@@ -321,6 +321,8 @@ func TestHardwareVerdicts(t *testing.T) {
 	wrong.Passphrase, wrong.Security = "p@ssw0rd?", hal.SecurityAny
 	right := home.Credentials
 	right.Security = hal.SecurityAny
+	members, member := variant(hal.SecurityWPA2, hal.ErrRefused), right
+	members.SSID, member.SSID = "club", "club"
 	for _, c := range []struct {
 		name  string
 		there *haltest.Network
@@ -332,7 +334,7 @@ func TestHardwareVerdicts(t *testing.T) {
 		{"no such network", nil, right, hal.ErrNoNetwork, "", 0},
 		{"wrong WPA2 password", &home, wrong, hal.ErrPassword, "", 0},
 		{"wrong WPA3 password", variant(hal.SecurityWPA3, nil), wrong, hal.ErrPassword, "", 0},
-		{"refused, WPA2", variant(hal.SecurityWPA2, hal.ErrRefused), right, hal.ErrRefused, "", 0},
+		{"refused, WPA2", members, member, hal.ErrRefused, "", 0},
 		{"no address", variant(hal.SecurityWPA2, hal.ErrNoAddress), right, hal.ErrNoAddress, eventConnected, addressPatience},
 		{"no gateway", variant(hal.SecurityWPA2, hal.ErrNoGateway), right, hal.ErrNoGateway, "", 0},
 	} {

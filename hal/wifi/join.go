@@ -282,7 +282,7 @@ func (j *join) again(e event) error {
 		return j.demand("SELECT_NETWORK", j.id)
 	}
 	j.asked = time.Now()
-	_, err := j.ask("SCAN") // it may be busy with one
+	_, err := j.ask("SCAN only_new=1") // it may be busy with one
 	return err
 }
 

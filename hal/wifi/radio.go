@@ -239,7 +239,7 @@ func (r *Radio) scan(ctx context.Context) ([]hal.Network, error) {
 // good as ours.
 func (r *Radio) sweep(c call, s *supplicant) error {
 	begin := func() error {
-		answer, err := s.ask("SCAN TYPE=ONLY")
+		answer, err := s.ask("SCAN TYPE=ONLY only_new=1")
 		if err == nil && answer != "OK\n" && answer != "FAIL-BUSY\n" {
 			err = fmt.Errorf("SCAN: %w: %q", errFail, answer)
 		}
