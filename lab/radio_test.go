@@ -79,6 +79,11 @@ func checkEar(t *testing.T, a *air) {
 			t.Errorf("the ear has no %q:\n%s", want, status)
 		}
 	}
+	for line := range strings.Lines(status) {
+		if strings.HasPrefix(line, "RssAnon:") {
+			t.Log("the ear's own memory:", strings.TrimSpace(strings.TrimPrefix(line, "RssAnon:")))
+		}
+	}
 	// He may enter the folder and speak to wpa_supplicant, and is not the agent.
 	stranger := virt.User{UID: 1005, GID: 1000, Groups: []uint32{1002}}
 	r := a.b.RunAs(stranger, "/lab/wifi.test", "-test.v", "-test.run", "^TestHardwareStranger$", "-air", "/run/air")

@@ -169,6 +169,15 @@ func TestChannel(t *testing.T) {
 	}
 }
 
+func TestTunedTo(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]int{hwsimToDS: 2412, athFromDS: 2437, bareAdHoc: 0, "": 0, "ff": 0} {
+		if got := TunedTo(unhex(t, s)); got != want {
+			t.Errorf("%.20s: got %d MHz, want %d", s, got, want)
+		}
+	}
+}
+
 func TestFrequency(t *testing.T) {
 	t.Parallel()
 	for channel := range 16 {

@@ -77,6 +77,15 @@ func readFields(header []byte, at int, present uint32) (radio, error) {
 	return r, nil
 }
 
+// TunedTo returns the frequency in MHz to which the radio was tuned when it heard a packet; 0 if the driver does not say.
+func TunedTo(packet []byte) int {
+	r, _, err := parseRadiotap(packet[:min(len(packet), MaxPacket)])
+	if err != nil {
+		return 0
+	}
+	return r.frequency
+}
+
 // Channel returns the number of the channel at a frequency in MHz; 0 if there is none (802.11-2020 Annex E).
 func Channel(frequency int) int {
 	switch {

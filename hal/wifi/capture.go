@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/internal/monotime"
 	"golang.org/x/sys/unix"
 )
@@ -90,12 +91,21 @@ func (c *capture) relay(channel func() int) error {
 		}
 		at := monotime.Now()
 		n := cut(c.buffer[heardHeader:], length)
-		putHeader(c.buffer[:], at, length, channel())
+		putHeader(c.buffer[:], at, length, heardOn(c.buffer[heardHeader:heardHeader+n], channel()))
 		datagram = c.buffer[:heardHeader+n]
 		if err := out.Write(send); err != nil {
 			return err
 		}
 	}
+}
+
+// heardOn returns the channel of a packet, which may have waited while the radio was tuned to another one: what the
+// driver says, and where it says nothing the present one.
+func heardOn(packet []byte, present int) int {
+	if channel := dot11.Channel(dot11.TunedTo(packet)); channel != 0 {
+		return channel
+	}
+	return present
 }
 
 // receiveTruncated reads a packet as far as b reaches and returns how long it was (recv(2), MSG_TRUNC). x/sys would

@@ -84,6 +84,17 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestHeardOn(t *testing.T) {
+	t.Parallel()
+	said := []byte{0, 0, 12, 0, 8, 0, 0, 0, 0x85, 0x09, 0xa0, 0} // radiotap alone, with 2437 MHz
+	if got := heardOn(said, 1); got != 6 {
+		t.Errorf("got channel %d, want the 6 that the driver says", got)
+	}
+	if got := heardOn(frame(8, [2]byte{0x08, 0x42}, 0xff, 2, 2, 10), 1); got != 1 {
+		t.Errorf("got channel %d, want the present one", got)
+	}
+}
+
 func TestHeader(t *testing.T) {
 	t.Parallel()
 	b := append(make([]byte, heardHeader), "packet"...)

@@ -185,7 +185,7 @@ func (e *ear) answer(request string) (heard *os.File, err error) {
 	return heard, nil
 }
 
-// tune changes the channel. A packet that comes meanwhile counts for the old one.
+// tune changes the channel.
 func (e *ear) tune(channel int) error {
 	if !slices.Contains(e.channels, channel) {
 		return hal.ErrUnsupported
