@@ -71,6 +71,12 @@ func bootWithAir(t *testing.T, arch string) *air {
 	return a
 }
 
+// quiet makes the test the owner of the camera, which has no network then and leaves its radio to the test.
+func (a *air) quiet() {
+	a.b.Claim()
+	a.b.Expect(`part=provision state=unprovisioned from=listening`, time.Minute)
+}
+
 // labs is a program of the lab's disk that needs its libraries from there.
 func labs(program string) string { return "/lab/air/ld --library-path /lab/air /lab/air/" + program }
 
@@ -162,6 +168,7 @@ func (a *air) heard(t *testing.T, out string) (h heard) {
 func TestBoardAir(t *testing.T) {
 	eachArch(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
+		a.quiet()
 		a.b.Test("supplicant", func(t *testing.T) { checkSupplicant(t, a) })
 		a.b.Test("wpa2", func(t *testing.T) { checkAir(t, a, wpa2(`Lab "two"`, "correct horse")) })
 		a.b.Test("wpa3", func(t *testing.T) { checkAir(t, a, wpa3("Lab drei é", "battery staple")) })

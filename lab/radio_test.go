@@ -39,6 +39,7 @@ done
 func TestBoardRadio(t *testing.T) {
 	eachArch(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
+		a.quiet()
 		a.b.Sh("mkdir -m 755 /run/air && mkfifo -m 666 /run/air/ask /run/air/answer && chown 1000:1000 /run/air")
 		helper := strings.NewReplacer("HOSTAPD", labs("hostapd"), "ADDRESS", apAddress).Replace(airHelper)
 		a.b.Put("/run/air-helper", []byte(helper), 0o644)
