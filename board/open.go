@@ -11,6 +11,7 @@ import (
 type Options struct {
 	File string // the simulated camera plays this H.264 or MP4 file instead of drawing the test card
 	Hold string // this PNG image is held before the simulated camera's lens
+	Air  string // this capture is what the simulated radio hears, again and again
 }
 
 // Open opens the devices of a board. A camera that is not there yet is no error: it is looked for whenever it is
@@ -24,6 +25,8 @@ func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 		return hal.Devices{}, errFileNeedsSim
 	case o.Hold != "":
 		return hal.Devices{}, errHoldNeedsSim
+	case o.Air != "":
+		return hal.Devices{}, errAirNeedsSim
 	}
 	cam := &camera{board: b, log: log, find: v4l2.Find, open: v4l2.OpenCamera,
 		last: hal.DeviceInfo{Name: "no camera yet", Path: "no node"}}

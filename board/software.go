@@ -12,6 +12,7 @@ import (
 
 var (
 	errFileNeedsSim = errors.New("a file plays on the simulated board alone: --board sim --file CLIP")
+	errAirNeedsSim  = errors.New("a capture is heard by the simulated radio alone: --board sim --air CAPTURE")
 	errHoldNeedsSim = errors.New("an image is held before the simulated lens alone: --board sim --hold IMAGE")
 )
 
@@ -23,6 +24,11 @@ func openSim(o Options, log *slog.Logger) (hal.Devices, error) {
 	}
 	radio := sim.NewRadio()
 	radio.Raise(sim.AccessPoint{Network: hal.Network{SSID: "HomeNet"}, Passphrase: "p@ssw0rd!"})
+	if o.Air != "" {
+		if err := radio.Monitor().Replay(o.Air); err != nil {
+			return hal.Devices{}, fmt.Errorf("simulated radio: %w", err)
+		}
+	}
 	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log), Radio: radio, Monitor: radio.Monitor()},
 		nil
 }

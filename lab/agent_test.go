@@ -41,6 +41,7 @@ type agentOptions struct {
 	apart  bool // configuration and owner's key are not in the state directory
 	// hold is an image before the lens. Nobody becomes the owner of such a camera by himself.
 	hold string
+	air  string // a capture that its radio hears
 }
 
 // output collects what a process writes.
@@ -81,6 +82,9 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	}
 	if o.hold != "" {
 		args = append(args, "--hold", o.hold)
+	}
+	if o.air != "" {
+		args = append(args, "--air", o.air)
 	}
 	a.cmd = exec.Command(program("agent"), args...)
 	a.cmd.Stderr = a.log

@@ -137,3 +137,30 @@ func (a *agent) checkRemembers(t *testing.T, held string, owner phone) {
 		t.Error("it listened, or tried the network anew")
 	}
 }
+
+// TestSmartConfig: a camera of the simulated board hears a phone that tells a network by the lengths of its packets. It
+// joins and gets no owner by it, only where its configuration allows what anybody could have read.
+func TestSmartConfig(t *testing.T) {
+	t.Parallel()
+	nothing := filepath.Join(t.TempDir(), "nothing.png")
+	for name, allowed := range map[string]bool{"off by default": false, "turned on": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := section{"network": section{"legacy": section{"esp_touch_v1": allowed}}}
+			a := startAgent(t, agentOptions{hold: nothing, air: "../provision/testdata/esptouch1.pcap", config: config})
+			if !allowed {
+				<-time.After(8 * time.Second) // where it is on it needs two
+			} else {
+				until(t, 20*time.Second, "in the network", func() bool { return a.states("provisioned") > 0 })
+			}
+			if tried := a.states("joining") > 0; tried != allowed {
+				t.Errorf("tried a network: %v", tried)
+			}
+			a.pair(t) // nobody owns it yet
+			status := phone{a.home}.says(t, 0, "network", "status", "camera").out
+			if want := `provisioned, network "HomeNet"`; strings.Contains(status, want) != allowed {
+				t.Errorf("network status: %s", status)
+			}
+		})
+	}
+}

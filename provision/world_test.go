@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -466,14 +465,9 @@ func (w *world) phone(ctx context.Context, channel int, p smartconfig.Protocol, 
 	}
 }
 
-// packet is a captured frame from the access point to all: radiotap with the channel, a data frame, CCMP.
+// packet is a captured frame from the access point to all.
 func (w *world) packet(number uint16, channel, length int) hal.Packet {
-	b := []byte{0, 0, 12, 0, 8, 0, 0, 0} // radiotap: the field channel alone
-	b = binary.LittleEndian.AppendUint16(b, uint16(2407+5*channel))
-	b = append(b, 0x80, 0)
-	b = append(b, 0x08, 0x42, 0, 0)
-	b = append(b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9)
-	b = binary.LittleEndian.AppendUint16(b, number<<4)
+	b := frame(number, channel, [6]byte{2, 0, 0, 0, 0, 1})
 	return hal.Packet{At: w.o.Now(), Bytes: b, Length: len(b) + length + 52}
 }
 

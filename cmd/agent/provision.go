@@ -60,10 +60,10 @@ func (c legacyConfig) protocols() (set smartconfig.Protocol) {
 }
 
 // openProvision gives the radio to what brings the camera into a network, and a look through its lens. A board without
-// a radio has nothing to be brought into, and a simulated one is in its machine's network, unless somebody holds a code
-// before its lens. What can't be opened leaves the camera in the network that it is in.
-func (a *agent) openProvision(c networkConfig, d hal.Devices, held bool, log *slog.Logger) {
-	if d.Radio == nil || a.safe == nil || a.board.Simulated && !held {
+// a radio has nothing to be brought into, and a simulated one is in its machine's network, unless somebody wants its
+// radio. What can't be opened leaves the camera in the network that it is in.
+func (a *agent) openProvision(c networkConfig, d hal.Devices, radio bool, log *slog.Logger) {
+	if d.Radio == nil || a.safe == nil || a.board.Simulated && !radio {
 		return
 	}
 	o := provision.Options{

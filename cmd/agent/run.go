@@ -46,7 +46,7 @@ type agent struct {
 
 // runOptions are the flags of agent run.
 type runOptions struct {
-	board, state, config, file, hold string
+	board, state, config, file, hold, air string
 }
 
 func runVerb(ctx context.Context, w world, args []string) error {
@@ -58,6 +58,7 @@ func runVerb(ctx context.Context, w world, args []string) error {
 	set.StringVar(&o.file, "file", "", "H.264 or MP4 `clip` that the simulated camera plays in a loop")
 	set.StringVar(&o.hold, "hold", "", "PNG `image` that is held before the simulated lens while there is such a file; "+
 		"with it, the simulated camera looks for a network, too")
+	set.StringVar(&o.air, "air", "", "`capture` (pcap, radiotap) that the simulated radio hears again and again, as --hold")
 	if _, err := parse(set, args, 0); err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		journal: kept, log: log}
 	a.meet(o.state, log)
 	config = a.openSettings(config, level)
-	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold}, log)
+	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold, Air: o.air}, log)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		a.abandon()
 		return err
 	}
-	a.openProvision(config.Network, devices, o.hold != "", log)
+	a.openProvision(config.Network, devices, o.hold != "" || o.air != "", log)
 	a.announce(w, o.state, listening, log)
 	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
 		"start_us", time.Since(began).Microseconds())

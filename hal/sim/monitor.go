@@ -30,7 +30,7 @@ type play struct {
 	packets []hal.Packet
 	begin   time.Time
 	next    int           // of packets
-	every   time.Duration // a beacon: its one packet comes again and again
+	every   time.Duration // after which all of it comes again, and again; 0 for never
 	bssid   [6]byte       // of a beacon
 }
 
@@ -45,6 +45,13 @@ func (m *Monitor) Play(channel int, packets []hal.Packet) {
 	m.change(func() { m.plays = append(m.plays, &play{channel: channel, packets: packets, begin: time.Now()}) })
 }
 
+// Repeat is Play over and over, once in every. The packets lie in less time than that.
+func (m *Monitor) Repeat(channel int, packets []hal.Packet, every time.Duration) {
+	m.change(func() {
+		m.plays = append(m.plays, &play{channel: channel, packets: packets, begin: time.Now(), every: every})
+	})
+}
+
 // beacons lets an access point be heard.
 func (m *Monitor) beacons(a AccessPoint) {
 	m.silence(a.BSSID)
@@ -57,7 +64,7 @@ func (m *Monitor) beacons(a AccessPoint) {
 // silence takes an access point's beacons off the air.
 func (m *Monitor) silence(bssid [6]byte) {
 	m.change(func() {
-		m.plays = slices.DeleteFunc(m.plays, func(p *play) bool { return p.every > 0 && p.bssid == bssid })
+		m.plays = slices.DeleteFunc(m.plays, func(p *play) bool { return p.every > 0 && p.bssid == bssid && bssid != [6]byte{} })
 	})
 }
 
@@ -244,21 +251,18 @@ func (m *Monitor) earliest(since time.Time) (first *play, at time.Time) {
 
 // at is when the next packet comes.
 func (p *play) at() time.Time {
-	if p.every > 0 {
-		return p.begin.Add(time.Duration(p.next) * p.every)
-	}
-	return p.begin.Add(p.packets[p.next].At)
+	round, n := p.next/len(p.packets), p.next%len(p.packets)
+	return p.begin.Add(time.Duration(round)*p.every + p.packets[n].At)
 }
 
 // skip passes over what came before an instant.
 func (p *play) skip(since time.Time) {
 	if p.every > 0 {
-		if behind := since.Sub(p.at()); behind > 0 {
-			p.next += int((behind + p.every - 1) / p.every)
+		if rounds := int(since.Sub(p.at()) / p.every); rounds > 0 {
+			p.next += rounds * len(p.packets)
 		}
-		return
 	}
-	for p.next < len(p.packets) && p.at().Before(since) {
+	for (p.every > 0 || p.next < len(p.packets)) && p.at().Before(since) {
 		p.next++
 	}
 }
