@@ -45,5 +45,5 @@ func ParseClaimant(reserved secret.Secret) (c Claimant, ok bool) {
 	}
 	copy(c.Token[:], b[1:])
 	copy(c.Owner[:], b[17:])
-	return c, true
+	return c, c.Text() == reserved // the last character has bits of nothing
 }

@@ -33,3 +33,13 @@ func TestClaimant(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseClaimant(f *testing.F) {
+	f.Add(Claimant{Token: [16]byte{1}, Owner: [20]byte{2}}.Text().Reveal())
+	f.Add("US000000000101")
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, ok := ParseClaimant(secret.Secret(text)); ok && c.Text().Reveal() != text {
+			t.Fatalf("%q is read and written as %q", text, c.Text().Reveal())
+		}
+	})
+}
