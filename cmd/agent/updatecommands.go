@@ -68,6 +68,9 @@ func (a *agent) otaInstall(ctx context.Context, args otaArgs) (any, error) {
 	}
 	u.now.Store(args.Now)
 	err = u.engine.Install(ctx, src, ask)
+	if args.Bundle { // whoever still sends the rest of it could not hear the answer
+		_, _ = io.Copy(io.Discard, io.LimitReader(bodyOf(ctx), maxBundle))
+	}
 	return a.updateStatus(), err
 }
 
