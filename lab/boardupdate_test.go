@@ -27,7 +27,7 @@ func TestBoardUpdate(t *testing.T) {
 			return
 		}
 		s.b.Test("a kernel that panics late, after 50 roots", s.panics)
-		s.b.Test("an agent that hangs", s.hangs)
+		s.b.Test("a delta, and an agent that hangs", s.hangs)
 		s.b.Test("a kernel that does nothing", s.halts)
 		s.b.Test("100 power cycles", s.cycles)
 	})
@@ -100,6 +100,12 @@ func (s *updated) says(t *testing.T, running, brief string) (st otaStatus) {
 // publish packs and publishes a release, and returns its target.
 func (s *updated) publish(version string, more ...string) string {
 	return s.p.publish("qemu-virt-"+s.arch, s.p.pack(s.arch, version, more...).slot, version, "--min-floor", "1.0.0")
+}
+
+// publishDelta is publish with a delta from the release that runs.
+func (s *updated) publishDelta(version string) {
+	s.p.publish("qemu-virt-"+s.arch, s.p.pack(s.arch, version).slot, version, "--from",
+		s.p.path("packed-"+s.version+"/slot.img"))
 }
 
 // install takes the release that is there, and restarts into it at once; the test awaits the board.
@@ -267,10 +273,17 @@ func (s *updated) panics(t *testing.T) {
 	s.back(t, "failed 1.3.0 tries used up")
 }
 
-// hangs: an agent that does nothing any more lets the watchdog reset the board, which costs a try and no more.
+// hangs: an agent that does nothing any more lets the watchdog reset the board, which costs a try and no more. The
+// release comes as a delta from what runs.
 func (s *updated) hangs(t *testing.T) {
-	s.publish("1.4.0")
+	s.publishDelta("1.4.0")
+	s.p.fetched(".img")
 	s.install(t)
+	delta, whole := s.p.fetched(".delta"), s.p.fetched(".img")
+	t.Logf("a delta of %.2f MB was fetched", float64(delta)/1e6)
+	if delta == 0 || delta > 1<<20 || whole > 0 {
+		t.Errorf("%d bytes of the delta and %d of the image were fetched", delta, whole)
+	}
 	s.tried()
 	s.b.Await(updateLimit)
 	s.b.Expect(`msg=serving`, playLimit)

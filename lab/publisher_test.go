@@ -19,15 +19,16 @@ type publisher struct {
 	dir string
 	url string
 
-	mu  sync.Mutex                                    // guards bad
-	bad func(http.ResponseWriter, *http.Request) bool // answers a request in place of the repository; nil: none
+	mu   sync.Mutex                                    // guards the rest
+	sent map[string]int64                              // bytes of files by the end of their names: .img, .delta
+	bad  func(http.ResponseWriter, *http.Request) bool // answers a request in place of the repository; nil: none
 }
 
 const publishLimit = 2 * time.Minute
 
 func newPublisher(t *testing.T) *publisher {
 	t.Helper()
-	p := &publisher{t: t, dir: t.TempDir()}
+	p := &publisher{t: t, dir: t.TempDir(), sent: map[string]int64{}}
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func newPublisher(t *testing.T) *publisher {
 		bad := p.bad
 		p.mu.Unlock()
 		if bad == nil || !bad(w, r) {
-			files.ServeHTTP(w, r)
+			files.ServeHTTP(&countedWriter{w, p, filepath.Ext(r.URL.Path)}, r)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -104,4 +105,28 @@ func (p *publisher) simSlot(out, version string, more ...string) string {
 		p.t.Fatal(r.errs)
 	}
 	return out
+}
+
+// countedWriter counts what is sent.
+type countedWriter struct {
+	http.ResponseWriter
+	p    *publisher
+	kind string
+}
+
+func (c *countedWriter) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	c.p.sent[c.kind] += int64(n)
+	return n, err
+}
+
+// fetched is how many bytes of files of a kind were sent since it was asked last.
+func (p *publisher) fetched(kind string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.sent[kind]
+	p.sent[kind] = 0
+	return n
 }

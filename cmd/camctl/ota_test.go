@@ -19,6 +19,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
+	"github.com/ocellus/ocellus/codec/fit"
 	"github.com/ocellus/ocellus/ota/bundle"
 	"github.com/ocellus/ocellus/ota/trust"
 )
@@ -430,4 +431,29 @@ func TestRoot(t *testing.T) {
 		"root         2,", "1 targets")
 	wants(t, p.change("renew", "--all"), "timestamp")
 	p.downloads(target, []byte("an image"))
+}
+
+// TestBuildNote: what an image says of itself has to be what is said of it.
+func TestBuildNote(t *testing.T) {
+	t.Parallel()
+	p := publisher{t, t.TempDir()}
+	image, err := fit.Build(fit.Image{Arch: "arm64", Kernel: fit.Part{Data: []byte("kernel")},
+		Slot: fit.Slot{Compatible: "cam", Version: "1.4.0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := p.write("slot", image)
+	for _, c := range []struct{ board, version, want string }{
+		{"cam", "1.4.0", ""}, {"cam", "1.4.1", "VERSION=1.4.1"}, {"toaster", "1.4.0", `is for "cam"`},
+	} {
+		code, said := p.run("build", "--board", c.board, "--slot", slot, "--version", c.version, "-o", p.path("out"))
+		if (code == exitOK) != (c.want == "") || !strings.Contains(said, c.want) {
+			t.Errorf("%s %s: code %d, %s; want %q", c.board, c.version, code, said, c.want)
+		}
+	}
+	image[len(image)/2] ^= 1
+	if code, said := p.run("build", "--board", "cam", "--slot", p.write("slot", image), "--version", "1.4.0", "-o",
+		p.path("out")); code == exitOK {
+		t.Errorf("a damaged image: %s", said)
+	}
 }
