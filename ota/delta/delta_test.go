@@ -272,8 +272,10 @@ func FuzzHeader(f *testing.F) {
 	h.From, h.To = []wire.Span{{Size: 100, Memory: 200, Address: 64, Code: wire.ARM64}}, []wire.Span{{Size: 100, Memory: 100}}
 	f.Add(h.Append(nil))
 	h.BlockSize = 4096
-	h.Parts = []wire.Part{{Kind: wire.Block, Offset: 10, Stored: 100, Expanded: 4096}, {Kind: wire.Stream, Stored: 9, Expanded: 5}}
-	h.Pieces = append(h.Pieces, wire.Piece{Kind: wire.Block, Expanded: 9, Stored: 5}, wire.Piece{Kind: wire.Tree, Stored: 4096})
+	h.Parts = []wire.Part{{Kind: wire.Block, Offset: 10, Stored: 100, Expanded: 4096},
+		{Kind: wire.Stream, Stored: 9, Expanded: 5}}
+	h.Pieces = append(h.Pieces, wire.Piece{Kind: wire.Block, Expanded: 9, Stored: 5},
+		wire.Piece{Kind: wire.Tree, Stored: 4096})
 	f.Add(h.Append(nil))
 	f.Fuzz(func(t *testing.T, header []byte) {
 		d := withHeader(t, header, make([]byte, 4096))

@@ -97,7 +97,8 @@ func (r *reader) spans() []Span {
 	all := make([]Span, r.count("spans", maxSpans, 6))
 	for i := range all {
 		s := Span{Program: r.number("program", maxSpans), At: r.number("span", MaxImage), Size: r.number("span", MaxImage),
-			Memory: r.number("span", MaxImage), Address: uint32(r.long("span", math.MaxUint32)), Code: Code(r.number("code", int(codes)-1))}
+			Memory: r.number("span", MaxImage), Address: uint32(r.long("span", math.MaxUint32)),
+			Code: Code(r.number("code", int(codes)-1))}
 		if s.Size > s.Memory || uint64(s.Address)+uint64(s.Memory) >= 1<<32 {
 			r.fail("span of impossible size")
 		}

@@ -13,7 +13,8 @@ func sample() Header {
 	return Header{
 		Source: Image{Size: 9000, Sum: [32]byte{1}}, Target: Image{Size: 9000, Sum: [32]byte{2}},
 		Blocks: "zstd", Streams: "gzip", BlockSize: 4096,
-		Parts: []Part{{Kind: Stream, Offset: 10, Stored: 20, Expanded: 300}, {Kind: Block, Offset: 40, Stored: 50, Expanded: 600}},
+		Parts: []Part{{Kind: Stream, Offset: 10, Stored: 20, Expanded: 300},
+			{Kind: Block, Offset: 40, Stored: 50, Expanded: 600}},
 		Pieces: []Piece{{Kind: Raw, Expanded: 4000, Stored: 4000}, {Kind: Block, Expanded: 600, Stored: 400},
 			{Kind: Stream, Expanded: 700, Stored: 504}, {Kind: Tree, Stored: 4096, DataSize: 4096, Salt: []byte("salt")}},
 		From: []Span{{At: 100, Size: 1000, Memory: 2000, Address: 0x10000, Code: ARM64}},
