@@ -75,8 +75,26 @@ func NewAddresses(source, target []Span, ops []Op) *Addresses {
 		}
 		y += o.Copy + o.Fresh
 	}
-	slices.SortStableFunc(a.moves, func(m, n move) int { return cmp.Compare(m.from, n.from) })
+	a.flatten()
 	return a
+}
+
+// flatten leaves one move for each place of the source: the one that began first, which is mostly the largest.
+func (a *Addresses) flatten() {
+	slices.SortStableFunc(a.moves, func(m, n move) int { return cmp.Compare(m.from, n.from) })
+	end := uint32(0)
+	kept := a.moves[:0]
+	for _, m := range a.moves {
+		if m.from+m.size <= end {
+			continue
+		}
+		if m.from < end {
+			m.to, m.size, m.from = m.to+end-m.from, m.size-(end-m.from), end
+		}
+		end = m.from + m.size
+		kept = append(kept, m)
+	}
+	a.moves = kept
 }
 
 // place is where a part of a region lies.
@@ -118,12 +136,16 @@ func (a *Addresses) moved(address, program uint32) uint32 {
 		return address
 	}
 	s := a.source[p.byAddress[i]]
-	x := address - s.Address + s.At
+	inside := address - s.Address
+	if s.Size > 0 {
+		inside = min(inside, s.Size-1) // what lies behind the bytes moves with the last of them
+	}
+	x := s.At + inside
 	i = sort.Search(len(a.moves), func(i int) bool { return a.moves[i].from > x }) - 1
-	if i < 0 || a.moves[i].from < s.At {
+	if i < 0 || a.moves[i].from+a.moves[i].size <= s.At {
 		return address
 	}
-	return a.address(x-a.moves[i].from+a.moves[i].to, program, address)
+	return a.address(x-a.moves[i].from+a.moves[i].to, program, s.Address+inside) + address - s.Address - inside
 }
 
 // kind is what a word of the source looks like.
