@@ -121,6 +121,9 @@ func spansOf(file []byte) (spans []wire.Span) {
 	}
 	f, err := elf.NewFile(bytes.NewReader(file))
 	if err != nil {
+		f, err = elf.NewFile(bytes.NewReader(withoutSections(file)))
+	}
+	if err != nil {
 		return nil
 	}
 	code := wire.ARM
@@ -144,6 +147,19 @@ func spansOf(file []byte) (spans []wire.Span) {
 		spans = append(spans, s)
 	}
 	return spans
+}
+
+// withoutSections takes the table of sections out of an ELF header, for a file whose end lies elsewhere.
+func withoutSections(file []byte) []byte {
+	const classAt, class32 = 4, 1
+	file = bytes.Clone(file[:min(len(file), 4096)]) // headers lie in front
+	offset, size, counts := 40, 8, 60               // e_shoff, e_shnum and e_shstrndx of ELF-64
+	if file[classAt] == class32 {
+		offset, size, counts = 32, 4, 48
+	}
+	clear(file[offset : offset+size])
+	clear(file[counts : counts+4])
+	return file
 }
 
 // instructions divides a segment by what its sections hold. Without sections all of it is code.
