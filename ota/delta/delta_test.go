@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/ocellus/ocellus/codec/fit"
 	"github.com/ocellus/ocellus/codec/squashfs"
 	"github.com/ocellus/ocellus/ota/delta"
 	"github.com/ocellus/ocellus/ota/delta/diff"
@@ -159,13 +160,53 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
-	for at := 0; at < len(d); at += 97 {
+	for at := 0; at < len(d); at += 397 {
 		bent := bytes.Clone(d)
 		bent[at] ^= 1 << (at % 8)
 		if _, err := apply(source, bent, len(target)); err != nil && !typed(err) {
 			t.Errorf("bit of byte %d: %v", at, err)
 		}
 	}
+}
+
+// TestStreamsGoForward: a camera expands a stream of the source once, whatever moved in it.
+func TestStreamsGoForward(t *testing.T) {
+	t.Parallel()
+	image := func(order ...uint64) []byte {
+		var initrd []byte
+		for _, seed := range order {
+			initrd = append(initrd, noise(300<<10, seed)...)
+		}
+		b, err := fit.Build(fit.Image{Arch: "arm", Kernel: fit.Part{Data: []byte("kernel")},
+			Initrd: fit.Part{Data: older().gzipped(t, initrd)}, Slot: fit.Slot{Compatible: "test", Payload: fit.Settings}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(b, make([]byte, -len(b)&(fit.Align-1))...)
+	}
+	source, target := image(1, 2, 3, 4, 5), image(5, 1, 3, 2, 4)
+	d, _, err := diff.Make(source, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := apply(source, d, len(target))
+	if err != nil || !bytes.Equal(made, target) {
+		t.Fatalf("made %d bytes of %d: %v", len(made), len(target), err)
+	}
+	resaid(t, d, func(h *wire.Header) {
+		if len(h.Parts) != 1 || h.Parts[0].Kind != wire.Stream {
+			t.Fatalf("parts %+v", h.Parts)
+		}
+		reached := uint32(0)
+		for _, o := range h.Ops {
+			if o.Copy > 0 && o.From >= h.Source.Size {
+				if o.From+wire.StreamWindow < reached {
+					t.Errorf("%+v goes back from %d", o, reached)
+				}
+				reached = max(reached, o.From+o.Copy)
+			}
+		}
+	})
 }
 
 // resaid changes what the header of a delta says.

@@ -8,29 +8,31 @@ import (
 )
 
 const (
-	seed     = 16 // bytes that have to be the same for a place to be looked at
-	every    = 4  // bytes from one place of the source that is indexed to the next
-	most     = 48 // places that are looked at for one seed
-	surely   = 96 // bytes that are the same where the last copy goes on: nothing better is looked for
-	worth    = 12 // bytes more that have to be the same elsewhere than where the last copy goes on
-	worthIt  = 24 // the same for a copy that begins anew
-	hashBits = 22
+	seed    = 16 // bytes that have to be the same for a place to be looked at
+	every   = 4  // bytes from one place of the source that is indexed to the next
+	most    = 48 // places that are looked at for one seed
+	surely  = 96 // bytes that are the same where the last copy goes on: nothing better is looked for
+	worth   = 12 // bytes more that have to be the same elsewhere than where the last copy goes on
+	worthIt = 24 // the same for a copy that begins anew
+	maxBits = 22 // of the table of hashes
 )
 
 // matcher finds what of the target is in the source, by the way of bsdiff: copies go on through bytes that differ as
 // long as more than half of them don't. Both sides are looked at with addresses blanked.
 type matcher struct {
 	x, y  []byte
+	bits  int     // of a hash
 	heads []int32 // by hash: the last indexed place, plus one
 	links []int32 // by place/every: the one before
 }
 
 // newMatcher indexes some ranges of the source.
 func newMatcher(x, y []byte, ranges [][2]int) *matcher {
-	m := &matcher{x: x, y: y, heads: make([]int32, 1<<hashBits), links: make([]int32, len(x)/every+1)}
+	size := min(bits.Len(uint(len(x)/every))+1, maxBits)
+	m := &matcher{x: x, y: y, bits: size, heads: make([]int32, 1<<size), links: make([]int32, len(x)/every+1)}
 	for _, r := range ranges {
 		for at := (r[0] + every - 1) / every * every; at+seed <= r[1]; at += every {
-			h := hash(x[at:])
+			h := m.hash(x[at:])
 			m.links[at/every] = m.heads[h]
 			m.heads[h] = int32(at/every) + 1
 		}
@@ -38,10 +40,10 @@ func newMatcher(x, y []byte, ranges [][2]int) *matcher {
 	return m
 }
 
-func hash(b []byte) uint32 {
+func (m *matcher) hash(b []byte) uint32 {
 	le := binary.LittleEndian
 	h := le.Uint64(b)*0x9e3779b97f4a7c15 ^ le.Uint64(b[8:])*0xc2b2ae3d27d4eb4f
-	return uint32(h * 0x9e3779b97f4a7c15 >> (64 - hashBits))
+	return uint32(h * 0x9e3779b97f4a7c15 >> (64 - m.bits))
 }
 
 // same counts the bytes that are the same from two places on.
@@ -68,7 +70,7 @@ func (m *matcher) longest(at, end, shift int) (from, length int) {
 	if at+seed > end {
 		return from, length
 	}
-	next := m.heads[hash(m.y[at:])]
+	next := m.heads[m.hash(m.y[at:])]
 	for range most {
 		if next == 0 {
 			break
