@@ -186,6 +186,8 @@ func TestParseRefuses(t *testing.T) {
 		{"deltas", []any{doc{"source": sum(nil), "target": "cam-1.3.0-1.4.0.delta"}}, manifest.Malformed},
 		{"deltas", []any{doc{"source": "x", "target": "cam-1.3.0-1.4.0.delta", "segments": []any{sum(nil)}}},
 			manifest.Malformed},
+		{"deltas", []any{doc{"source": sum(nil), "source_size": -1, "target": "cam-1.3.0-1.4.0.delta",
+			"segments": []any{sum(nil)}}}, manifest.Malformed},
 		{"rollout", []any{}, manifest.Malformed}, {"rollout", doc{"share": 10001}, manifest.Malformed},
 		{"rollout", doc{"share": -1}, manifest.Malformed}, {"rollout", doc{"halt": "yes"}, manifest.Malformed},
 		{"rollout", doc{"start": "soon"}, manifest.Malformed}, {"rollout", doc{"start": 1}, manifest.Malformed},
