@@ -54,6 +54,7 @@ type Queue struct {
 	QueueOptions
 	wake chan struct{} // something is there; capacity 1, a second one is the first
 
+	change sync.Mutex // one change at a time, over its writes too
 	mu     sync.Mutex // guards the rest
 	camera [envelope.IDSize]byte
 	seq    uint64 // of the last event that outlives a power cut
@@ -62,6 +63,13 @@ type Queue struct {
 	queued []*queued
 	recent []envelope.Event
 	byRank [4]uint64 // lost, by class
+	todo   []job     // for the store, once mu is free
+}
+
+// job is something for the store: content to write, or nil for a record that goes.
+type job struct {
+	name    string
+	content []byte
 }
 
 // queued is an event that somebody has still to be told.
@@ -149,12 +157,28 @@ func (q *Queue) Tell(class Class, name string, detail any) {
 	e := &queued{Event: envelope.Event{Camera: id, Class: string(class), Name: name, Detail: raw}, class: class}
 	e.Time, e.Sure = q.Clock()
 	_, _ = rand.Read(e.ID[:])
+	q.change.Lock()
+	defer q.change.Unlock()
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.belong(id)
+	another := q.camera != id
+	q.mu.Unlock()
+	var his []string
+	if another {
+		his, _ = q.Store.List()
+	}
+	q.mu.Lock()
+	q.take(e, his)
+	q.mu.Unlock()
+	q.work()
+	q.signal()
+}
+
+// take takes an event in.
+func (q *Queue) take(e *queued, his []string) {
+	q.belong(e.Camera, his)
 	q.expire(e.Time)
-	if class == Telemetry {
-		q.merge(name)
+	if e.class == Telemetry {
+		q.merge(e.Name)
 	} else {
 		q.seq++
 		e.Seq, e.name = q.seq, fmt.Sprintf("%016x", q.seq)
@@ -164,25 +188,38 @@ func (q *Queue) Tell(class Class, name string, detail any) {
 	}
 	e.Lost = q.lost
 	if e.name != "" {
-		if err := q.write(e, false); err != nil {
-			q.Log.Error("event not stored: a power cut would lose it", "name", name, "err", err)
-		}
+		q.write(e, false)
 	}
 	q.queued = append(q.queued, e)
-	q.bytes += len(raw)
+	q.bytes += len(e.Detail)
 	q.recent = append(q.recent, e.Event)
 	q.recent = q.recent[max(0, len(q.recent)-maxRecent):]
-	q.signal()
 }
 
-// belong forgets what happened for an earlier owner.
-func (q *Queue) belong(id [envelope.IDSize]byte) {
+// work does what the store has to do. The caller holds change.
+func (q *Queue) work() {
+	q.mu.Lock()
+	todo := q.todo
+	q.todo = nil
+	q.mu.Unlock()
+	for _, j := range todo {
+		if j.content == nil {
+			_ = q.Store.Remove(j.name) // it is told again, at worst
+			continue
+		}
+		if err := q.Store.Store(j.name, j.content); err != nil {
+			q.Log.Error("event not stored: a power cut would lose it or tell it again", "name", j.name, "err", err)
+		}
+	}
+}
+
+// belong forgets what happened for an earlier owner: these records are his.
+func (q *Queue) belong(id [envelope.IDSize]byte, his []string) {
 	if q.camera == id {
 		return
 	}
-	names, _ := q.Store.List()
-	for _, name := range names {
-		_ = q.Store.Remove(name)
+	for _, name := range his {
+		q.todo = append(q.todo, job{name, nil})
 	}
 	q.camera, q.seq, q.lost, q.bytes = id, 0, 0, 0
 	q.queued, q.recent, q.byRank = nil, nil, [4]uint64{}
@@ -228,18 +265,15 @@ func (q *Queue) drop(e *queued) {
 	q.queued = slices.DeleteFunc(q.queued, func(other *queued) bool { return other == e })
 	q.bytes -= len(e.Detail)
 	if e.name != "" && e.Seq != q.seq {
-		_ = q.Store.Remove(e.name)
+		q.todo = append(q.todo, job{e.name, nil})
 	}
 }
 
-func (q *Queue) write(e *queued, told bool) error {
-	raw, err := json.Marshal(record{
+func (q *Queue) write(e *queued, told bool) {
+	raw, _ := json.Marshal(record{ // texts, numbers and bytes always can
 		1, e.Camera[:], e.ID[:], e.Seq, e.Time, e.Sure, e.class, e.Name, e.Detail, e.Lost, told,
 	})
-	if err != nil {
-		return err
-	}
-	return q.Store.Store(e.name, raw)
+	q.todo = append(q.todo, job{e.name, raw})
 }
 
 func (q *Queue) signal() {
@@ -251,9 +285,10 @@ func (q *Queue) signal() {
 
 // next returns the event to tell now: the oldest of the most important class. nil: there is none.
 func (q *Queue) next(now time.Time) *queued {
+	id, err := q.Camera()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if id, err := q.Camera(); err != nil || id != q.camera {
+	if err != nil || id != q.camera {
 		return nil
 	}
 	q.expire(now)
@@ -268,22 +303,30 @@ func (q *Queue) next(now time.Time) *queued {
 
 // told takes an event out that everybody has. The last one is kept, marked, since its number is the next one's start.
 func (q *Queue) told(e *queued) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !slices.Contains(q.queued, e) {
-		return
-	}
-	q.drop(e)
-	if e.name == "" || e.Seq != q.seq {
-		return
-	}
-	if err := q.write(e, true); err != nil {
-		q.Log.Warn("event is told again after a restart", "err", err)
-	}
+	q.change.Lock()
+	defer q.change.Unlock()
 	names, _ := q.Store.List()
+	q.mu.Lock()
+	if slices.Contains(q.queued, e) {
+		q.drop(e)
+		if e.name != "" && e.Seq == q.seq {
+			q.write(e, true)
+		}
+		q.sweep(names)
+	}
+	q.mu.Unlock()
+	q.work()
+}
+
+// sweep removes the records of what is told already, but the last one's.
+func (q *Queue) sweep(names []string) {
+	waits := map[string]bool{fmt.Sprintf("%016x", q.seq): true}
+	for _, e := range q.queued {
+		waits[e.name] = true
+	}
 	for _, name := range names {
-		if name < e.name && !slices.ContainsFunc(q.queued, func(o *queued) bool { return o.name == name }) {
-			_ = q.Store.Remove(name)
+		if !waits[name] {
+			q.todo = append(q.todo, job{name, nil})
 		}
 	}
 }

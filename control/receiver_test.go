@@ -381,6 +381,35 @@ func TestOneBadClient(t *testing.T) {
 	close(w.table.hold)
 }
 
+// TestTenSources: four hundred commands at once from ten people: each is answered, and none is refused.
+func TestTenSources(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.clock.real = true
+	var messages []Message
+	var listeners []*answers
+	const people, each = 10, burst
+	for i := range people {
+		name := fmt.Sprint("person ", i)
+		grant(t, w.people, name, access.Member)
+		a := w.listen(name)
+		for range each {
+			messages, listeners = append(messages, w.sealed(name, w.command(name, "status", ""))), append(listeners, a)
+		}
+	}
+	for i := range messages { // one of each person in turn
+		k := i%people*each + i/people
+		if err := w.receiver.Receive(messages[k], listeners[k].take); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range messages {
+		if r := listeners[i].next(); r.Code != CodeOK {
+			t.Fatalf("%s: %s", r.Code, r.Text)
+		}
+	}
+}
+
 // TestRecordedFlood: who recorded an owner's command and sends it again and again uses up nothing of the owner's.
 func TestRecordedFlood(t *testing.T) {
 	t.Parallel()

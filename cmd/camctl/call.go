@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type callCommand struct {
 	Camera    string   `arg:"" help:"How you call the camera."`
 	Operation string   `arg:"" help:"A row of the camera's command table: status, snapshot, set, reboot, capabilities ..."`
 	Args      []string `arg:"" optional:"" help:"Its arguments, NAME=VALUE each."`
+	Times     int      `default:"1" help:"Ask so often, and tell how long the answers took."`
 	Out       string   `short:"o" placeholder:"FILE" help:"Where a picture goes; - for standard output."`
 }
 
@@ -43,11 +45,42 @@ func (c *callCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer way.close()
+	if c.Times > 1 {
+		return c.measure(ctx, s, way, operation, args)
+	}
 	r, err := way.ask(ctx, operation, args)
 	if err != nil {
 		return err
 	}
 	return c.show(s, r)
+}
+
+// measure asks again and again, as often as a camera lets one person ask.
+func (c *callCommand) measure(ctx context.Context, s streams, w *way, operation string, args []byte) error {
+	const pace = 60 * time.Millisecond
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	var took []time.Duration
+	for range c.Times {
+		began := time.Now()
+		r, err := w.ask(ctx, operation, args)
+		if err != nil {
+			return err
+		}
+		if r.Code != "ok" {
+			return &refusal{Code: r.Code, Text: r.Text}
+		}
+		took = append(took, time.Since(began))
+		<-tick.C
+	}
+	slices.Sort(took)
+	at := func(percent int) float64 { return float64(took[(len(took)-1)*percent/100].Microseconds()) / 1000 }
+	return json.NewEncoder(s.out).Encode(struct {
+		Times int     `json:"times"`
+		P50   float64 `json:"p50_ms"`
+		P99   float64 `json:"p99_ms"`
+		Worst float64 `json:"worst_ms"`
+	}{len(took), at(50), at(99), at(100)})
 }
 
 // show prints an answer, and writes its picture.
