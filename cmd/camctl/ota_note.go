@@ -21,10 +21,11 @@ func sameAsNote(name string, r manifest.Release) error {
 	}
 	defer f.Close()
 	head := make([]byte, 8)
-	if _, err := io.ReadFull(f, head); err != nil {
+	n, err := io.ReadFull(f, head)
+	if err != nil && n == 0 {
 		return fmt.Errorf("%s: no image: %w", name, err)
 	}
-	size, _, err := fit.Size(head)
+	size, _, err := fit.Size(head[:n])
 	if errors.Is(err, fit.ErrFIT) {
 		return nil
 	}
