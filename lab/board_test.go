@@ -22,6 +22,18 @@ func eachArch(t *testing.T, test func(t *testing.T, arch string)) {
 	}
 }
 
+// atOnce is eachArch with both boards at the same time. It is for long stories, most of which is waiting for a boot: they
+// look at what a board says, and at no picture's time.
+func atOnce(t *testing.T, test func(t *testing.T, arch string)) {
+	t.Helper()
+	for _, arch := range virt.Arches(t) {
+		t.Run(arch, func(t *testing.T) {
+			t.Parallel()
+			test(t, arch)
+		})
+	}
+}
+
 // playLimit is from the hand's first word to a picture, on a busy machine.
 const playLimit = time.Minute
 

@@ -44,7 +44,7 @@ func boardStopped(t *testing.T, b *virt.Board) {
 // TestBoardData: a full or damaged data partition costs no more than what was on it.
 func TestBoardData(t *testing.T) {
 	need(t, "debugfs")
-	eachArch(t, func(t *testing.T, arch string) {
+	atOnce(t, func(t *testing.T, arch string) {
 		b := virt.Boot(t, virt.Options{Arch: arch})
 		plays(t, b)
 		b.Test("full", func(t *testing.T) { dataFull(t, b) })

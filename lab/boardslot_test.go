@@ -20,7 +20,7 @@ import (
 // persist are read and written by the board's own drivers, driven by the hand.
 func TestBoardSlots(t *testing.T) {
 	need(t, "dumpimage")
-	eachArch(t, func(t *testing.T, arch string) {
+	atOnce(t, func(t *testing.T, arch string) {
 		image, err := os.ReadFile(virt.Image(t, arch, "slot.img"))
 		if err != nil {
 			t.Fatal(err)

@@ -268,9 +268,9 @@ func (b *Board) Await(limit time.Duration) {
 	b.kernel = append(b.kernel, b.Run("/bin/busybox", "dmesg").Out)
 }
 
-// await waits for the hand. An emulated armv7 kernel hangs before its first word now and then when it is booted a
-// second time, and does so again after a reset; no watchdog runs that early. Then somebody pulls the plug, and the test
-// says so.
+// await waits for the hand. An emulated armv7 kernel stands still before its first word now and then when it is booted a
+// second time; no watchdog runs that early. A question to the emulator sets it going (docs/virtual-board.md, Traps). Should
+// it ever not, then somebody pulls the plug, and the test says so.
 func (b *Board) await(limit time.Duration) (int, error) {
 	b.t.Helper()
 	const look, silence = 2 * time.Second, 45 * time.Second
@@ -279,7 +279,7 @@ func (b *Board) await(limit time.Duration) (int, error) {
 		if !errors.Is(err, errSilent) || time.Now().After(end) {
 			return n, err
 		}
-		// A question that interrupts the processor: boards that are asked it have not been seen to hang.
+		// The question is what counts, not the answer: boards that are asked have not been seen to hang.
 		registers := map[string]any{"command-line": "info registers"}
 		if _, err := b.machine.monitor.do("human-monitor-command", registers); err != nil {
 			return n, err
