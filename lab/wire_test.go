@@ -41,7 +41,7 @@ func TestBoardWire(t *testing.T) {
 func (w *wire) configure(t *testing.T) {
 	t.Helper()
 	w.b.Put("/data/agent/config.yaml", []byte("schema: 1\nrtsp: {multicast: {interface: eth0}}\n"), 0o644)
-	w.b.Sh("kill $(pidof agent)")
+	w.b.Sh("kill " + agentPID(w.b))
 }
 
 // alone waits until the agent serves on a board whose cable leads to nobody, and returns its process id.
