@@ -30,6 +30,15 @@ func TestMakeRun(t *testing.T) {
 	if !strings.Contains(first, "pairing the camera with the owner's key in var/owner") {
 		t.Errorf("it does not say that it pairs:\n%s", first)
 	}
+	var last string
+	for line := range strings.Lines(first) {
+		if !strings.HasPrefix(line, "time=") { // the agent's log
+			last = line
+		}
+	}
+	if !regexp.MustCompile("^" + url).MatchString(last) {
+		t.Errorf("it ends with %q, and not with a URL:\n%s", last, first)
+	}
 	user := regexp.MustCompile(`rtsp://viewer:\w+@`)
 	if again := c.makeRun(t, url); user.FindString(again) != user.FindString(first) {
 		t.Errorf("another credential at the second start:\n%s\n%s", first, again)
