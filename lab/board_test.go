@@ -62,10 +62,13 @@ func answers(t *testing.T, b *virt.Board) {
 	})
 }
 
-// agentPID is the agent's process in the board. Its ear is another one of the same program.
-func agentPID(b *virt.Board) string {
-	return strings.TrimSpace(b.Sh("for p in $(pidof agent); do " +
-		"if tr '\\0' ' ' </proc/$p/cmdline | grep -q ' run '; then echo $p; fi; done"))
+// agentPID is the agent's process in the board. The ear is the same program.
+func agentPID(b *virt.Board) string { return programPID(b, "run") }
+
+// programPID is the process of the agent's program that does a verb.
+func programPID(b *virt.Board, verb string) string {
+	return strings.TrimSpace(b.Sh("for p in $(pidof agent); do grep -qs ^/usr/bin/agent." + verb +
+		" /proc/$p/cmdline && echo $p; done; true"))
 }
 
 // TestBoard boots each board, looks at its stream as a person would, then at how the agent lives in it, and dies.

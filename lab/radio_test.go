@@ -73,7 +73,7 @@ func runDriverTest(t *testing.T, a *air, test string) {
 func checkEar(t *testing.T, a *air) {
 	t.Helper()
 	until(t, 20*time.Second, "the ear is there", func() bool { return a.b.Try("[ -S /run/ear/wlan0 ]").Code == 0 })
-	status := a.b.Sh("for p in /proc/[0-9]*; do grep -qs ^/usr/bin/agent.ear $p/cmdline && cat $p/status; done; true")
+	status := string(a.b.Get("/proc/" + programPID(a.b, "ear") + "/status"))
 	for _, want := range []string{"Uid:\t1004\t1004", "NoNewPrivs:\t1", "CapEff:\t0000000000003000",
 		"CapBnd:\t0000000000003000"} {
 		if !strings.Contains(status, want) {
