@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -70,6 +72,9 @@ func (a *agent) openProvision(c networkConfig, d hal.Devices, radio bool, log *s
 		Radio: d.Radio, Monitor: d.Monitor, Lens: lens{a.source}, LED: d.LED, Owner: a.owner,
 		Label: a.owner.Hardware().Label(), Country: c.Country, Legacy: c.Legacy.protocols(), Log: log,
 		State: a.safe.sealed("network"),
+	}
+	if a.control != nil {
+		o.Reach = a.reachBroker
 	}
 	if a.board.Simulated { // nobody is in its network who could be told
 		o.Tell = func(context.Context, hal.Link, *smartconfig.Credentials) error { return nil }
@@ -172,7 +177,41 @@ func (a *agent) networkJoin(ctx context.Context, args networkArgs) (any, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
+	a.hadBroker.Store(a.control != nil && a.control.session != nil && a.control.session.State().Connected)
 	return none{}, a.network.Change(ctx, o)
+}
+
+// reachBroker reports whether the broker that the camera had before it left its network is there in the new one: the
+// owner may have no other way to his camera.
+func (a *agent) reachBroker(ctx context.Context, _ hal.Link) error {
+	if !a.hadBroker.Load() {
+		return nil
+	}
+	broker, err := url.Parse(a.control.config().Broker)
+	if err != nil {
+		return err
+	}
+	return reach(ctx, broker.Host)
+}
+
+// reachEvery is between two tries to reach a host.
+const reachEvery = time.Second
+
+// reach tries to connect until ctx ends.
+func reach(ctx context.Context, host string) error {
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+		if err == nil {
+			return conn.Close()
+		}
+		again := time.NewTimer(reachEvery)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return fmt.Errorf("broker: %w: %w", provision.ErrUnreached, err)
+		}
+	}
 }
 
 func (a *agent) networkForget(ctx context.Context, _ none) (any, error) {

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/provision"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
@@ -21,6 +27,32 @@ func TestNetworkConfig(t *testing.T) {
 	all := legacyConfig{true, true, true, true}.protocols()
 	if all != smartconfig.Legacy() {
 		t.Errorf("all on: got %v, want %v", all, smartconfig.Legacy())
+	}
+}
+
+// TestReach: a host that answers, and one that does not.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	in, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := reach(t.Context(), in.Addr().String()); err != nil {
+		t.Error(err)
+	}
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = gone.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := reach(ctx, gone.Addr().String()); !errors.Is(err, provision.ErrUnreached) {
+		t.Errorf("nobody there: got %v", err)
+	}
+	if err := (&agent{}).reachBroker(t.Context(), hal.Link{}); err != nil {
+		t.Errorf("no broker before: got %v", err)
 	}
 }
 

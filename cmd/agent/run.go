@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/ocellus/ocellus/access"
@@ -38,6 +39,7 @@ type agent struct {
 	lasting    lasting
 	updates    *updates
 	network    *provision.Engine // nil where the camera's network is not the agent's business
+	hadBroker  atomic.Bool       // when its owner gave it another network
 	journal    *journal
 	settings   *settings // the configuration, with what commands set of it
 	control    *controls
