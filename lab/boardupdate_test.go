@@ -60,6 +60,7 @@ func newUpdated(t *testing.T, arch string) *updated {
 	// vivid's thread asks for an impossible wait where the emulated clock stands still for long: a busy host.
 	b.AllowTrouble(`Call [Tt]race`)
 	b.Sh("kill " + agentPID(b))
+	b.Expect(`init: .* agent ended`, playLimit)
 	b.Expect(`init: .* agent started`, playLimit)
 	answers(t, b)
 	return &updated{slotStory{b: b, arch: arch}, p, "a", "b", "1.0.0"}
@@ -124,6 +125,7 @@ func (s *updated) overHTTP(t *testing.T) {
 	s.publish("1.1.0")
 	s.narrow(t)
 	var watcher sync.WaitGroup
+	defer watcher.Wait()
 	url := s.b.URL("main")
 	watcher.Go(func() {
 		if w, r := watch(t, 15*time.Second, url); r.code != 0 || !w.whole() {
@@ -185,6 +187,7 @@ func (s *updated) narrow(t *testing.T) {
 	s.b.Sh(`mkdir /run/cg && mount -t cgroup2 none /run/cg && echo +memory >/run/cg/cgroup.subtree_control &&
 		mkdir /run/cg/agent && echo 24M >/run/cg/agent/memory.max && echo 1 >/run/cg/agent/cgroup.procs`)
 	s.b.Sh("kill " + agentPID(s.b))
+	s.b.Expect(`init: .* agent ended`, playLimit)
 	s.b.Expect(`init: .* agent started`, playLimit)
 	s.b.Sh("echo 1 >/run/cg/cgroup.procs")
 	answers(t, s.b)

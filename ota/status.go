@@ -1,6 +1,9 @@
 package ota
 
-import "github.com/ocellus/ocellus/ota/trust"
+import (
+	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/ota/trust"
+)
 
 // Phase is what takes time in an update.
 type Phase string
@@ -67,4 +70,10 @@ func (e *Engine) tell(p Phase, done, total int64) {
 	e.progress = progress{p, done, total}
 	e.mu.Unlock()
 	e.notify()
+}
+
+// ReadState reads how far an update is out of an engine's state, for whoever looks at it without the engine.
+func ReadState(p statefile.Place) (State, error) {
+	m, _, err := statefile.At[memory](p, memoryVersion).Load()
+	return m.State, err
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/ota"
 )
 
@@ -169,4 +172,13 @@ func (o otaClient) end(ctx context.Context, what string) error {
 	}
 	o.printStatus(s)
 	return nil
+}
+
+// checkUpdates says how far the update is that ota.json tells of.
+func checkUpdates(state string) (string, error) {
+	s, err := ota.ReadState(statefile.Path(filepath.Join(state, otaName)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "none yet", nil
+	}
+	return string(s), err
 }

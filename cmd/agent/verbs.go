@@ -49,6 +49,8 @@ func checkVerb(_ context.Context, w world, args []string) error {
 	told("config", err, fine)
 	known, err := checkOwner(w.root, *state)
 	told("owner", err, known)
+	updates, err := checkUpdates(*state)
+	told("updates", err, updates)
 	told("certificate", checkCertificate(filepath.Join(*state, certificateName)), "no faults")
 	if faults > 0 {
 		return errQuiet
