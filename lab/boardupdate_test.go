@@ -300,6 +300,7 @@ func (s *updated) hangs(t *testing.T) {
 func (s *updated) halts(t *testing.T) {
 	s.publish("1.5.0", "-kernel", haltingKernel(t, s.arch))
 	s.install(t)
+	s.tried()
 	s.b.Expect(`^Starting kernel`, updateLimit)
 	s.b.Cut()
 	for range 2 {
