@@ -46,7 +46,7 @@ func TestBoardRadio(t *testing.T) {
 		a.sh("setsid sh /run/air-helper </dev/null >/run/air-helper.log 2>&1 &")
 		a.b.Test("ear", func(t *testing.T) { checkEar(t, a) })
 		for _, test := range []string{"TestHardwareJoin", "TestHardwareEnroll", "TestHardwareVerdicts",
-			"TestHardwareMonitorLaw", "TestHardwareRadioLaw", "TestHardwareRestart"} {
+			"TestHardwareMonitorLaw", "TestHardwareRadioLaw", "TestHardwareNoRouter", "TestHardwareRestart"} {
 			a.b.Test(test, func(t *testing.T) { runDriverTest(t, a, test) })
 		}
 	})

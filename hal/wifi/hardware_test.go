@@ -58,8 +58,10 @@ func raise(n *haltest.Network) error {
 			gateway = airNobody
 		}
 		conf := fmt.Sprintf("interface wlan1\nstart 198.51.100.2\nend 198.51.100.99\nlease_file %s\npidfile %s\n"+
-			"option subnet 255.255.255.0\noption router %s\n", filepath.Join(*airFolder, "leases"),
-			filepath.Join(*airFolder, "dhcp.pid"), gateway)
+			"option subnet 255.255.255.0\n", filepath.Join(*airFolder, "leases"), filepath.Join(*airFolder, "dhcp.pid"))
+		if n.Fault != errNoRouter {
+			conf += "option router " + gateway + "\n"
+		}
 		if err := os.WriteFile(leases, []byte(conf), 0o644); err != nil {
 			return err
 		}
@@ -122,6 +124,9 @@ func homeNet(s hal.Security) haltest.Network {
 	return haltest.Network{Credentials: hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: s}}
 }
 
+// errNoRouter is the fault of a network whose DHCP server names no router, which is none.
+var errNoRouter = errors.New("no router")
+
 // openBoard names the board's radio as board.Open does.
 func openBoard() (*Radio, *Monitor) { return New(Options{Interface: boardInterface, Ear: boardEar}) }
 
@@ -155,6 +160,26 @@ func TestHardwareMonitorLaw(t *testing.T) {
 		r, m := openBoard()
 		return haltest.Ears{Radio: r, Monitor: m}
 	}, haltest.MonitorOptions{Raise: raise, Channel: airChannel})
+}
+
+// TestHardwareNoRouter: a network that leads nowhere else is joined, too.
+func TestHardwareNoRouter(t *testing.T) {
+	needAir(t)
+	fewChannels(t)
+	home := homeNet(hal.SecurityWPA2)
+	home.Fault = errNoRouter
+	r, _ := openBoard()
+	defer r.Close()
+	if err := errors.Join(r.Country(t.Context(), "DE"), raise(&home)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.Join(t.Context(), home.Credentials, nil)
+	if err != nil || !l.Address.IsValid() || l.Gateway.IsValid() {
+		t.Errorf("got %+v, %v, want an address and no gateway", l, err)
+	}
+	if err := r.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestHardwareRestart: a wpa_supplicant that was started again is told the network that the radio is to look for.

@@ -186,9 +186,11 @@ func (j *join) follow() error {
 			err = j.look()
 		case now := <-tick.C:
 			if now.Sub(beat) > heartbeat {
-				beat, err = now, j.alive()
+				beat, err = now, j.check()
 			}
-			err = errors.Join(err, j.patience(now))
+			if err == nil {
+				err = j.patience(now)
+			}
 		case <-j.Done():
 			return because(j.sign, j.cause())
 		}
@@ -199,6 +201,16 @@ func (j *join) follow() error {
 			return err
 		}
 	}
+}
+
+// check asks whether wpa_supplicant is there, and whether it has told that it is connected: it drops what it can't send.
+func (j *join) check() error {
+	answer, err := j.ask("STATUS")
+	if err != nil || j.stage != associating || parseValues(answer)["wpa_state"] != "COMPLETED" {
+		return err
+	}
+	j.enter(addressing)
+	return j.look()
 }
 
 // because adds why a join was likely to fail to what ended it before that was sure.

@@ -63,7 +63,7 @@ func (s *socket) receive() ([]byte, error) {
 type supplicant struct {
 	*socket
 	told *socket
-	news chan event    // one closer: listen; no capacity, wpa_supplicant waits
+	news chan event    // one closer: listen; capacity 64; full: listen waits, and wpa_supplicant keeps some
 	done chan struct{} // closed by close
 	end  chan struct{} // closed when listen has ended
 }
@@ -88,7 +88,7 @@ func (s *supplicant) attach() (err error) {
 	if err := s.told.f.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	s.news = make(chan event)
+	s.news = make(chan event, 64)
 	go s.listen()
 	return nil
 }
@@ -103,8 +103,8 @@ func (s *supplicant) listen() {
 			return
 		}
 		e, err := parseEvent(datagram)
-		if err != nil {
-			continue // what is no event for us decides nothing
+		if err != nil || strings.HasPrefix(e.name, "CTRL-EVENT-BSS-") {
+			continue // no event for us, or one of the many that a scan brings: it decides nothing
 		}
 		select {
 		case s.news <- e:

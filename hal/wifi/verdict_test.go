@@ -1,7 +1,9 @@
 package wifi
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/ocellus/ocellus/hal"
 )
@@ -70,6 +72,34 @@ func TestJudge(t *testing.T) {
 		}
 		if first != c.first || got != c.want || sure != c.sure {
 			t.Errorf("%s: got %v at event %d, sure %v; want %v at %d, %v", name, got, first, sure, c.want, c.first, c.sure)
+		}
+	}
+}
+
+// TestPatience: what it means at each stage that nothing comes.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stage  stage
+		waited time.Duration
+		want   error
+		told   error
+	}{
+		"associating":               {associating, time.Hour, nil, nil},
+		"no address yet":            {addressing, addressSign - 1, nil, nil},
+		"no address for long":       {addressing, addressSign + 1, nil, hal.ErrNoAddress},
+		"no address ever":           {addressing, addressPatience + 1, hal.ErrNoAddress, hal.ErrNoAddress},
+		"no route yet":              {routing, routePatience, nil, nil},
+		"a network without a route": {routing, routePatience + 1, errJoined, nil},
+		"no answer yet":             {probing, gatewaySign, nil, nil},
+		"no answer for long":        {probing, gatewaySign + 1, nil, hal.ErrNoGateway},
+		"no answer ever":            {probing, gatewayPatience + 1, hal.ErrNoGateway, hal.ErrNoGateway},
+	} {
+		var told error
+		begin := time.Now()
+		j := join{stage: c.stage, begin: begin, first: func(why error) { told = why }}
+		if err := j.patience(begin.Add(c.waited)); !errors.Is(err, c.want) || c.want == nil && err != nil || told != c.told {
+			t.Errorf("%s: got %v, told %v", name, err, told)
 		}
 	}
 }
