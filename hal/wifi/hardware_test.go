@@ -35,7 +35,7 @@ const (
 	airNobody      = "198.51.100.254"
 )
 
-// air needs the helper.
+// needAir skips a test where nobody raises access points.
 func needAir(t *testing.T) {
 	t.Helper()
 	if *airFolder == "" {

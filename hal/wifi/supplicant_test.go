@@ -161,6 +161,22 @@ func TestJoinTells(t *testing.T) {
 	}
 }
 
+// TestJoinWithoutRouter: lo has an address and no default route, as in a network that leads nowhere else. The event of
+// the association is lost.
+func TestJoinWithoutRouter(t *testing.T) {
+	t.Parallel()
+	f := &fakeSupplicant{answers: func(request string) string {
+		return map[string]string{"ADD_NETWORK": "0\n", "STATUS": "wpa_state=COMPLETED\nssid=HomeNet\n",
+			"BSS CURRENT MASK=0x21887": strings.Replace(twoEntries, "PSK+SAE", "PSK", 1)}[request]
+	}}
+	c := hal.Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!"}
+	l, err := startFake(t, f).Join(t.Context(), c, func(why error) { t.Errorf("told %v", why) })
+	if err != nil || l.SSID != c.SSID || l.Security != hal.SecurityWPA2 || l.Address.Addr().String() != "127.0.0.1" ||
+		l.Gateway.IsValid() {
+		t.Errorf("got %+v, %v", l, err)
+	}
+}
+
 // TestRemind: a wpa_supplicant that knows no network any more is told the one that was joined; another is left alone.
 func TestRemind(t *testing.T) {
 	t.Parallel()
