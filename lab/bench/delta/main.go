@@ -47,7 +47,7 @@ func run(pair, camctl string) error {
 			return fmt.Errorf("scripts/delta-pair: %w", err)
 		}
 	}
-	idle, err := measure(camctl, "--version")
+	idle, err := measure(camctl, "version")
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ type Model struct {
 	guesses   [groupWords]guess
 
 	groups [4][kinds]Prob // all of a group as expected, by how the two groups before went
-	hits   [kinds][16][sizes]Prob
+	hits   [kinds][8][sizes]Prob
 	zeros  [kinds][4]Prob
 	known  [kinds][4]Prob
 	index  [kinds][recents]Prob
@@ -29,13 +29,13 @@ type Model struct {
 }
 
 const (
-	groupWords   = 16
+	groupWords   = 32
 	recents      = 16
 	sizes        = 9
 	learnedSize  = 1 << 14
-	learnedShift = 7   // numbers that differ by less are near
+	learnedShift = 13   // numbers that differ by less are near
 	lookBack     = 4   // steps to the next smaller number that was learned
-	leastLearned = 256 // smaller numbers are counts and kinds
+	leastLearned = 1024 // smaller numbers are counts and kinds
 	mostTables   = 8
 )
 
@@ -172,7 +172,7 @@ func (m *Model) learn(g guess, old, d uint32) {
 // word codes one difference.
 func (m *Model) word(c Coder, g guess, old, d uint32) uint32 {
 	h := &m.history[g.kind]
-	miss := c.Bit(&m.hits[g.kind][*h&15][(bits.Len32(old)+3)/4], truth(d != g.difference))
+	miss := c.Bit(&m.hits[g.kind][*h&7][(bits.Len32(old)+3)/4], truth(d != g.difference))
 	*h = *h<<1 | miss
 	if miss == 0 {
 		return g.difference

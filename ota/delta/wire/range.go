@@ -6,7 +6,7 @@ type Prob struct{ fast, slow uint16 }
 // The speeds, as shifts, and what is left of a probability that never failed.
 const (
 	fastRate = 4
-	slowRate = 7
+	slowRate = 6
 	leastP   = 24
 	half     = 1 << 15
 )
