@@ -34,7 +34,7 @@ const (
 	sizes        = 9
 	learnedSize  = 1 << 14
 	learnedShift = 13   // numbers that differ by less are near
-	lookBack     = 4   // steps to the next smaller number that was learned
+	lookBack     = 4    // steps to the next smaller number that was learned
 	leastLearned = 1024 // smaller numbers are counts and kinds
 	mostTables   = 8
 )
