@@ -39,8 +39,7 @@ func (f *brokerFlag) connect(_ context.Context, back answers) (*brokerCarrier, e
 		return nil, err
 	}
 	b := &brokerCarrier{back: back, replies: make(chan []byte, 16)}
-	address := strings.Replace(strings.Replace(f.Broker, "mqtts://", "ssl://", 1), "mqtt://", "tcp://", 1)
-	o := mqtt.NewClientOptions().AddBroker(address).SetClientID("").SetCleanSession(true).SetTLSConfig(secure).
+	o := mqtt.NewClientOptions().AddBroker(pahoURL(f.Broker)).SetClientID("").SetCleanSession(true).SetTLSConfig(secure).
 		SetUsername(f.Username).SetPassword(f.Password).SetAutoReconnect(false).SetConnectTimeout(brokerPatience).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			select {
@@ -56,6 +55,11 @@ func (f *brokerFlag) connect(_ context.Context, back answers) (*brokerCarrier, e
 		return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
 	}
 	return b, nil
+}
+
+// pahoURL spells a broker as the MQTT library has it.
+func pahoURL(broker string) string {
+	return strings.Replace(strings.Replace(broker, "mqtts://", "ssl://", 1), "mqtt://", "tcp://", 1)
 }
 
 func (f *brokerFlag) tls() (*tls.Config, error) {

@@ -70,6 +70,7 @@ type commands struct {
 	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
 	Network  networkCommand  `cmd:"" help:"The Wi-Fi network of a camera: how it stands, which there are, another one."`
+	Fleet    fleetCommands   `cmd:"" help:"Many cameras: try out a broker or a cluster."`
 	Picture  pictureCommand  `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Ota      otaCommands     `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
