@@ -74,6 +74,9 @@ func TestHardwarePress(t *testing.T) {
 	t.Log("PRESS NOW")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	if err := b.Pressed(ctx); err != nil {
+		t.Fatal(err)
+	}
 	held, err := b.Next(ctx)
 	if t.Logf("held for %v", held); err != nil || held < 50*time.Millisecond {
 		t.Errorf("got %v, %v", held, err)
