@@ -170,13 +170,17 @@ func (f *fleet) summary(o *office) fleetSummary {
 	return s
 }
 
-// options are a client's at one of the brokers, at random.
+// options are a client's, which tries the brokers in random order, as behind one name in the DNS.
 func (f *fleet) options(id string) (*mqtt.ClientOptions, error) {
 	secure, err := f.secure.tls()
 	if err != nil {
 		return nil, err
 	}
-	return mqtt.NewClientOptions().AddBroker(pahoURL(f.Broker[mathrand.IntN(len(f.Broker))])).SetClientID(id).
+	o := mqtt.NewClientOptions()
+	for _, i := range mathrand.Perm(len(f.Broker)) {
+		o.AddBroker(pahoURL(f.Broker[i]))
+	}
+	return o.SetClientID(id).
 		SetCleanSession(false).SetTLSConfig(secure).SetUsername(f.Username).SetPassword(f.Password).
 		SetAutoReconnect(false).SetConnectTimeout(brokerPatience).SetKeepAlive(15 * time.Second).
 		SetProtocolVersion(4), nil
