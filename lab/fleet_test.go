@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,11 +91,15 @@ type fleetSummary struct {
 }
 
 // TestFleet: cameras on a real cluster. A node dies; every camera is back, no command and no event is lost.
+// OCELLUS_FLEET=2000 is the long form.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	const cameras = 200
+	cameras := 200
+	if n, err := strconv.Atoi(os.Getenv("OCELLUS_FLEET")); err == nil {
+		cameras = n
+	}
 	c, urls := newCluster(t)
 	cmd := exec.Command(program("camctl"), "fleet", "simulate", "-n", fmt.Sprint(cameras), "--broker",
 		strings.Join(urls, ","), "--for", "40s", "--event", "5s", "--rate", "20")

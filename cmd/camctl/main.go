@@ -7,6 +7,7 @@
 //	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door or a broker
 //	camctl events CAMERA                                    tells what happens there
 //	camctl network status|scan|join|forget NAME             the Wi-Fi network of a camera of yours
+//	camctl fleet simulate --broker mqtt://broker:1883       plays many cameras and their back end
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
 //	camctl pair, owner, grant, revoke, accept, hand-over, unbind    what a phone does (docs/provisioning.md)
