@@ -15,13 +15,8 @@ import (
 func mosquitto(t *testing.T) string {
 	t.Helper()
 	need(t, "mosquitto")
-	in, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := in.Addr().String()
+	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
-	_ = in.Close()
 	config := filepath.Join(t.TempDir(), "mosquitto.conf")
 	text := "listener " + port + " 127.0.0.1\nallow_anonymous true\nuser root\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

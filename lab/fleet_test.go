@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,37 +17,26 @@ import (
 // cluster is three nats-server nodes with JetStream that speak MQTT.
 type cluster struct{ nodes []*exec.Cmd }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	in, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	return in.Addr().(*net.TCPAddr).Port //nolint:errcheck // its type
-}
-
 func newCluster(t *testing.T) (*cluster, []string) {
 	t.Helper()
 	need(t, "nats-server")
 	const size = 3
 	var routes, urls, watch []string
-	var ports []int
+	var meeting []string
 	for range size {
-		port := freePort(t)
-		ports = append(ports, port)
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+		at := freeAddress(t)
+		meeting, routes = append(meeting, at), append(routes, "nats://"+at)
 	}
 	c := &cluster{}
 	for i := range size {
-		mqtt, monitor := freePort(t), freePort(t)
-		urls = append(urls, fmt.Sprintf("mqtt://127.0.0.1:%d", mqtt))
-		watch = append(watch, fmt.Sprintf("http://127.0.0.1:%d/healthz", monitor))
+		mqtt, monitor := freeAddress(t), freeAddress(t)
+		urls = append(urls, "mqtt://"+mqtt)
+		watch = append(watch, "http://"+monitor+"/healthz")
 		config := filepath.Join(t.TempDir(), "nats.conf")
-		text := fmt.Sprintf("server_name: node-%d\nlisten: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\njetstream {store_dir: %q}\n"+
-			"mqtt {listen: \"127.0.0.1:%d\", stream_replicas: %d}\n"+
-			"cluster {name: fleet, listen: 127.0.0.1:%d, routes: [%s]}\n",
-			i, freePort(t), monitor, t.TempDir(), mqtt, size, ports[i], strings.Join(routes, ", "))
+		text := fmt.Sprintf("server_name: node-%d\nlisten: %q\nhttp: %q\njetstream {store_dir: %q}\n"+
+			"mqtt {listen: %q, stream_replicas: %d}\n"+
+			"cluster {name: fleet, listen: %q, routes: [%s]}\n",
+			i, freeAddress(t), monitor, t.TempDir(), mqtt, size, meeting[i], strings.Join(routes, ", "))
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
