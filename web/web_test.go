@@ -66,6 +66,12 @@ func open(t *testing.T, o *access.Ownership) rig {
 			c, err := vouch.Chain(key)
 			return &c, err
 		},
+		Envelope: func(_ context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
+			if len(raw) == 0 || len(raw) > maxCommand {
+				return nil, errors.New("no envelope")
+			}
+			return append(key[:4:4], raw...), nil
+		},
 		Do: func(_ context.Context, who access.Identity, request []byte) []byte {
 			out, _ := json.Marshal(map[string]string{"who": who.Name, "request": string(request)})
 			return out
@@ -174,12 +180,30 @@ func TestClaimThenCommand(t *testing.T) {
 	}
 }
 
+// TestEnvelope: the door carries an envelope, and says whose key opened it.
+func TestEnvelope(t *testing.T) {
+	t.Parallel()
+	r := open(t, newOwnership(t))
+	owner := newKey(t)
+	c := r.client(t, owner, r.claim(t, owner).Operational)
+	status, raw := r.do(t, c, "POST", "/v1/envelope", []byte("sealed"))
+	if want := string(owner.Public().(ed25519.PublicKey)[:4]) + "sealed"; status != http.StatusOK || string(raw) != want {
+		t.Errorf("%d %q", status, raw)
+	}
+	for name, bad := range map[string][]byte{"nothing": nil, "too long": make([]byte, maxCommand+1)} {
+		if status, raw := r.do(t, c, "POST", "/v1/envelope", bad); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", name, status, raw)
+		}
+	}
+}
+
 // TestStranger: what somebody without a key of this camera gets, before and after it has an owner.
 func TestStranger(t *testing.T) {
 	t.Parallel()
 	r := open(t, newOwnership(t))
 	paths := []struct{ method, path string }{
 		{"GET", "/"}, {"GET", "/index.html"}, {"GET", "/v1/status"}, {"POST", "/v1/command"}, {"GET", "/v1/command"},
+		{"POST", "/v1/envelope"}, {"GET", "/v1/envelope"},
 		{"PUT", "/v1/claim"}, {"GET", "/v1/../etc/passwd"}, {"GET", "/.well-known/security.txt"}, {"OPTIONS", "/"},
 	}
 	look := func(when string, camera ed25519.PublicKey) {
