@@ -12,15 +12,17 @@ const trialLimit = 15 * time.Minute
 // same: a reset costs it a try. It is over when the agent says that the slot is confirmed. Nil: no trial goes on.
 type trial struct {
 	reset func(why string)
-	timer *time.Timer
 
-	mu   sync.Mutex // guards the rest
-	over bool
-	ends int
+	mu    sync.Mutex // guards the rest
+	timer *time.Timer
+	over  bool
+	ends  int
 }
 
 func newTrial(limit time.Duration, reset func(why string)) *trial {
 	t := &trial{reset: reset}
+	t.mu.Lock() // its end waits until the timer stands in it
+	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(limit, func() { t.end("not confirmed in time") })
 	return t
 }
