@@ -42,6 +42,8 @@ func (w *wire) configure(t *testing.T) {
 	t.Helper()
 	w.b.Put("/data/agent/config.yaml", []byte("schema: 1\nrtsp: {multicast: {interface: eth0}}\n"), 0o644)
 	w.b.Sh("kill " + agentPID(w.b))
+	w.b.Expect(`init: .* agent ended`, playLimit)
+	w.b.Expect(`init: .* agent started`, playLimit)
 }
 
 // alone waits until the agent serves on a board whose cable leads to nobody, and returns its process id.
