@@ -42,17 +42,11 @@ func (a *agent) call(t *testing.T, words ...string) ran {
 // reached waits until the camera answers over a broker.
 func (a *agent) reached(t *testing.T, way ...string) {
 	t.Helper()
-	end := time.Now().Add(40 * time.Second)
-	for {
+	until(t, 40*time.Second, "the camera has its broker", func() bool { // no faster than a camera lets anybody ask
 		var s struct{ Session struct{ Connected bool } }
 		r := a.call(t, "control.status")
-		if json.Unmarshal([]byte(r.out), &s) == nil && s.Session.Connected {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("no broker: %s %s", r.out, r.errs)
-		}
-	}
+		return json.Unmarshal([]byte(r.out), &s) == nil && s.Session.Connected
+	})
 	if r := a.call(t, append([]string{"status"}, way...)...); r.code != 0 || !strings.Contains(r.out, `"board": "sim"`) {
 		t.Fatalf("over the broker: %d %s", r.code, r.errs)
 	}
