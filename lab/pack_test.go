@@ -55,7 +55,7 @@ func haltingKernel(t *testing.T, arch string) string {
 		binary.LittleEndian.PutUint64(image[16:], uint64(len(image)))
 		copy(image[56:], "ARM\x64")
 	}
-	if err := os.WriteFile(filepath.Join(dir, "vmlinuz"), image, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "Image"), image, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir

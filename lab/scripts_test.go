@@ -71,7 +71,7 @@ func TestScriptsTakeTheNearest(t *testing.T) {
 		if r.code != 0 || !strings.Contains(r.errs, mark) || filepath.Base(dir) != "kernel-arm64-"+mirrorKernel {
 			t.Fatalf("online %v: code %d, %s\n%s", online, r.code, r.out, r.errs)
 		}
-		if _, err := os.Stat(filepath.Join(dir, "vmlinuz")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, "Image")); err != nil {
 			t.Error(err)
 		}
 	}

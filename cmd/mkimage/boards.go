@@ -9,7 +9,7 @@ import (
 type board struct {
 	arch       string   // U-Boot's word
 	scripts    []string // of board/boot, in this order one boot.scr
-	kernel     payload
+	kernel     uint32   // where the boot loader unpacks it, and its entry
 	deviceTree string   // file under the kernel's folder, RELEASE in it is the kernel's; empty where the boot loader has it
 	crc32      bool     // the boot loader knows no SHA-256
 	early      []string // modules of the initrd: what it takes to reach the slot
@@ -20,12 +20,6 @@ type board struct {
 	hybrid     bool     // the boot ROM knows no GPT: the boot partition stands in the MBR too
 	closed     string   // the closed firmware without which the hardware does not start
 	partitions []partition
-}
-
-// payload says how the boot loader gets the kernel.
-type payload struct {
-	compression string // gzip, or none where Debian's kernel unpacks itself
-	load        uint32 // and entry
 }
 
 type partition struct {
@@ -44,20 +38,20 @@ func boards() map[string]board {
 	return map[string]board{
 		"qemu-virt-arm64": {
 			arch: "arm64", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
-			kernel: payload{"gzip", 0x40400000}, // a multiple of 2 MiB: Documentation/arm64/booting.rst
+			kernel: 0x40400000, // a multiple of 2 MiB: Documentation/arm64/booting.rst
 			early:  append(early(), "sha2-ce"), modules: virtModules(), wifi: true, conf: virtConf, flash: true,
 			partitions: partitions(),
 		},
 		"rpi-zero2w": {
 			arch: "arm64", scripts: []string{"rpi.cmd", "boot.cmd"},
-			kernel:     payload{"gzip", 0x200000},
+			kernel:     0x200000,
 			deviceTree: "usr/lib/linux-image-RELEASE/broadcom/bcm2837-rpi-zero-2-w.dtb", crc32: true,
 			early: rpiEarly(), modules: rpiModules(), conf: rpiConf, hybrid: true,
 			closed: "raspi-firmware (boot stages) and firmware-brcm80211 (Wi-Fi)", partitions: rpiPartitions(),
 		},
 		"qemu-virt-armv7": {
 			arch: "arm", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
-			kernel: payload{"none", 0x44000000}, // within the first 128 MiB of memory: Documentation/arm/booting.rst
+			kernel: 0x40208000, // TEXT_OFFSET of a kernel for many machines: arch/arm/Makefile
 			early:  append(early(), "sha256-arm"), modules: virtModules(), wifi: true, conf: virtConf, flash: true,
 			partitions: partitions(),
 		},

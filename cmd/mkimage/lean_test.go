@@ -149,7 +149,7 @@ func TestLeanDebian(t *testing.T) {
 	if err != nil || len(dir) == 0 {
 		t.Skip("the cache has no kernel for arm64: scripts/board-kernel arm64")
 	}
-	kernel, err := os.ReadFile(filepath.Join(dir[0], "vmlinuz"))
+	kernel, err := os.ReadFile(filepath.Join(dir[0], "Image"))
 	if err != nil {
 		t.Fatal(err)
 	}

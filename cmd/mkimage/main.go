@@ -50,7 +50,7 @@ func disk(args []string) error {
 	var s source
 	f := flag.NewFlagSet("mkimage disk", flag.ContinueOnError)
 	f.StringVar(&s.board, "board", "", "the board's `name`")
-	f.StringVar(&s.kernel, "kernel", "", "`folder` with vmlinuz and lib/modules")
+	f.StringVar(&s.kernel, "kernel", "", "`folder` with Image, the kernel unpacked, and lib/modules")
 	f.StringVar(&s.modules, "modules", "", "`folder` with modules beside the kernel's; may be empty")
 	f.StringVar(&s.agent, "agent", "", "the agent's `file` for the board")
 	f.StringVar(&s.init, "init", "", "cmd/init's `file` for the board")

@@ -42,7 +42,7 @@ func fakeParts(t *testing.T, name string) source {
 	dep.WriteString("kernel/deep.ko:\n")
 	write("kernel/lib/modules/"+fakeRelease+"/modules.dep", dep.String())
 	write("kernel/lib/modules/"+fakeRelease+"/modules.builtin", "kernel/builtin.ko\n")
-	write("kernel/vmlinuz", strings.Repeat("kernel", 100_000))
+	write("kernel/Image", strings.Repeat("kernel", 100_000))
 	if b.deviceTree != "" {
 		write("kernel/"+strings.ReplaceAll(b.deviceTree, "RELEASE", fakeRelease), "device tree")
 	}

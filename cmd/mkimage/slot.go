@@ -80,17 +80,15 @@ func buildFilesystem(b board, s source, k *kernelTree) ([]byte, error) {
 }
 
 func buildFIT(b board, s source, k *kernelTree, seal string) ([]byte, []weight, error) {
-	kernel, err := os.ReadFile(filepath.Join(s.kernel, "vmlinuz"))
+	kernel, err := os.ReadFile(filepath.Join(s.kernel, "Image"))
 	if err != nil {
 		return nil, nil, err
 	}
-	if b.kernel.compression == "gzip" {
-		if kernel, err = leanKernel(kernel); err != nil {
-			return nil, nil, err
-		}
-		if kernel, err = compress(kernel); err != nil {
-			return nil, nil, err
-		}
+	if kernel, err = leanKernel(kernel); err != nil {
+		return nil, nil, err
+	}
+	if kernel, err = compress(kernel); err != nil {
+		return nil, nil, err
 	}
 	initrd, err := buildInitrd(b, s, k, seal)
 	if err != nil {
@@ -98,7 +96,7 @@ func buildFIT(b board, s source, k *kernelTree, seal string) ([]byte, []weight, 
 	}
 	i := fit.Image{
 		Arch: b.arch, Time: uint32(s.time), CRC32: b.crc32,
-		Kernel: fit.Part{Data: kernel, Compression: b.kernel.compression, Load: b.kernel.load, Entry: b.kernel.load},
+		Kernel: fit.Part{Data: kernel, Compression: "gzip", Load: b.kernel, Entry: b.kernel},
 		Initrd: fit.Part{Data: initrd},
 		Slot:   fit.Slot{Compatible: s.board, Version: s.version, Payload: fit.Settings, Filesystem: squashfs.Settings},
 	}
