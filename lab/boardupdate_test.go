@@ -58,8 +58,6 @@ func newUpdated(t *testing.T, arch string) *updated {
 	const host = "10.0.2.2" // QEMU's user network: this machine's loopback
 	config := fmt.Sprintf("schema: 1\nupdate: {repository: \"http://%s:%s/\", trial: 60s}\n", host, port)
 	b.Put("/data/agent/config.yaml", []byte(config), 0o644)
-	// vivid's thread asks for an impossible wait where the emulated clock stands still for long: a busy host.
-	b.AllowTrouble(`Call [Tt]race`)
 	b.Sh("kill " + agentPID(b))
 	b.Expect(`init: .* agent ended`, playLimit)
 	b.Expect(`init: .* agent started`, playLimit)
@@ -257,6 +255,7 @@ func (s *updated) tried() {
 // panics: the board sleeps through fifty new roots, then gets a release whose initrd is none, out of a bundle.
 func (s *updated) panics(t *testing.T) {
 	s.b.AllowTrouble(`Kernel panic - not syncing: VFS`)
+	s.b.AllowTrouble(`Call [Tt]race`)
 	for range 50 {
 		s.p.signs("root")
 	}
@@ -350,7 +349,6 @@ func TestBoardUpdateCard(t *testing.T) {
 		b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Args: []string{
 			"-blockdev", "driver=raw,node-name=card,read-only=on,file.driver=file,file.filename=" + card,
 			"-device", "virtio-blk-pci,drive=card,serial=card"}})
-		b.AllowTrouble(`Call [Tt]race`)
 		s := &updated{slotStory{b: b, arch: arch}, p, "a", "b", "1.0.0"}
 		s.tried()
 		b.Await(updateLimit)

@@ -148,17 +148,6 @@ func (c *console) last(r *regexp.Regexp, not string, limit time.Duration, ended 
 	return line, nil
 }
 
-// silent reports whether the last line matches and is at least so old.
-func (c *console) silent(pattern string, age time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.lines) == 0 {
-		return false
-	}
-	last := c.lines[len(c.lines)-1]
-	return time.Since(last.at) >= age && regexp.MustCompile(pattern).MatchString(last.text)
-}
-
 // since tells when the first line that matches came, counted from began.
 func (c *console) since(r *regexp.Regexp, began time.Time) (time.Duration, bool) {
 	c.mu.Lock()

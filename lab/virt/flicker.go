@@ -6,7 +6,7 @@ import "time"
 // hand is there.
 func (b *Board) Flicker(pattern string, limit time.Duration) string {
 	b.t.Helper()
-	b.dark()
+	b.switchOn()
 	line := b.Expect(pattern, limit)
 	b.Cut()
 	return line
@@ -15,20 +15,8 @@ func (b *Board) Flicker(pattern string, limit time.Duration) string {
 // Awaken switches the board on and waits for a line of the console. Await waits for the hand.
 func (b *Board) Awaken(pattern string, limit time.Duration) string {
 	b.t.Helper()
-	b.dark()
+	b.switchOn()
 	return b.Expect(pattern, limit)
-}
-
-// dark switches a board on that is off.
-func (b *Board) dark() {
-	b.t.Helper()
-	if b.machine != nil {
-		b.t.Fatal("start: the board is on")
-	}
-	b.console.forget()
-	if err := b.switchOn(); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 // Forget makes every boot so far one that need not be awaited: the next Await is for one that begins now or later.

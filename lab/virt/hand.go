@@ -123,10 +123,7 @@ func (b *Board) Get(name string) []byte {
 // handDelay is what the hand may take beside the program that it runs.
 const handDelay = 20 * time.Second
 
-var (
-	errSilent   = errors.New("the hand does not answer")
-	errBoardNew = errors.New("the board has begun anew meanwhile")
-)
+var errBoardNew = errors.New("the board has begun anew meanwhile")
 
 // hand asks the hand in the board.
 type hand struct {
@@ -210,7 +207,7 @@ func (h *hand) ask(q wire.Request, limit time.Duration, ended <-chan struct{}) (
 		}
 		return a, nil
 	case <-timer.C:
-		return wire.Answer{}, fmt.Errorf("%w within %v", errSilent, limit)
+		return wire.Answer{}, fmt.Errorf("the hand does not answer within %v", limit)
 	case <-ended:
 		return wire.Answer{}, errEnded
 	}
@@ -237,7 +234,7 @@ func (h *hand) await(boots int, limit time.Duration, ended <-chan struct{}) (int
 		select {
 		case <-news:
 		case <-timer.C:
-			return n, fmt.Errorf("%w within %v", errSilent, limit)
+			return n, fmt.Errorf("the hand does not answer within %v", limit)
 		case <-ended:
 			return n, errEnded
 		}
