@@ -20,6 +20,7 @@ require (
 	github.com/tinylib/msgp v1.6.5
 	github.com/tyler-smith/go-bip39 v1.1.0
 	github.com/vladimirvivien/go4vl v0.3.0
+	go.bug.st/serial v1.8.0
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/net v0.57.0
 	golang.org/x/sys v0.47.0

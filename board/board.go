@@ -34,6 +34,9 @@ type Board struct {
 	Watchdog string
 	// LED is the indicator lamp, Button the push button; nil for none.
 	LED, Button *gpio.Line
+	// Serial is the node of the serial port that the console has, empty for none: not the one of the kernel's messages,
+	// which is root's.
+	Serial string
 	// WiFi is the radio; nil for none.
 	WiFi *WiFi
 	// Main and Sub are the streams that the board carries without effort; the configuration may say otherwise.

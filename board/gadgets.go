@@ -5,6 +5,7 @@ import (
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/gpio"
+	"github.com/ocellus/ocellus/hal/tty"
 	"github.com/ocellus/ocellus/hal/wdt"
 	"golang.org/x/sys/unix"
 )
@@ -32,5 +33,15 @@ func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
 		} else {
 			d.Button = button
 		}
+	}
+}
+
+// openSerial names the port of the console: the board's own, or the one that a person named. Nothing is opened yet.
+func openSerial(d *hal.Devices, b Board, named string) {
+	if named == "" {
+		named = b.Serial
+	}
+	if named != "" {
+		d.Serial = tty.New(named)
 	}
 }

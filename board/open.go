@@ -12,11 +12,21 @@ type Options struct {
 	File string // the simulated camera plays this H.264 or MP4 file instead of drawing the test card
 	Hold string // this PNG image is held before the simulated camera's lens
 	Air  string // this capture is what the simulated radio hears, again and again
+
+	Serial string // the console is on this port, whatever the board's own is
 }
 
 // Open opens the devices of a board. A camera that is not there yet is no error: it is looked for whenever it is
 // wanted.
 func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
+	d, err := openDevices(b, o, log)
+	if err == nil {
+		openSerial(&d, b, o.Serial)
+	}
+	return d, err
+}
+
+func openDevices(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 	if b.Simulated {
 		return openSim(o, log)
 	}

@@ -8,6 +8,7 @@ func qemuVirt() Board {
 		Cameras:    []string{"vivid"},            // Documentation/admin-guide/media/vivid.rst
 		Encoders:   []string{"vicodec"},          // FWHT only: never chosen for H.264; listed so that probe tells it
 		Watchdog:   "/dev/watchdog0",             // qemu -device i6300esb -action watchdog=reset
+		Serial:     "/dev/ttyS0",                 // qemu -device pci-serial (drivers/tty/serial/8250/8250_pci.c)
 		WiFi:       &WiFi{"wlan0", true},         // drivers/net/wireless/mac80211_hwsim.c: the first of its radios
 		// one of the sizes of vivid; an emulated core encodes a fraction of what silicon does
 		Main:          Stream{640, 360, 15, 800_000},

@@ -33,6 +33,7 @@ type Devices struct {
 	Button   Button
 	Radio    Radio
 	Monitor  Monitor // of the same radio
+	Serial   Serial  // for the console; not the kernel's own
 
 	EasyConnect EasyConnect // of the same radio
 }

@@ -1,0 +1,156 @@
+// Package tty is a serial port of the kernel's (termios(3)): a UART, a USB adapter, or the end of a pseudo terminal.
+//
+// go.bug.st/serial opens the port, makes it raw, sets its speed and reads. What is written goes through a descriptor of
+// our own, which does not block: a pseudo terminal whose other end is not read takes no more after some kilobytes, and
+// only so can Close end a Write that waits there.
+package tty
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"go.bug.st/serial"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocellus/ocellus/hal"
+)
+
+// Speeds that are asked of a port: what lies outside is no serial line of a camera.
+const (
+	slowest = 300
+	fastest = 4_000_000
+)
+
+// Port is a serial port. It implements hal.Serial.
+type Port struct {
+	path string
+	busy atomic.Bool // the kernel keeps other programs out (TIOCEXCL), but not root's
+}
+
+// New names a port (/dev/ttyS0); nothing is opened before Open.
+func New(path string) *Port { return &Port{path: path} }
+
+// Name implements hal.Serial.
+func (p *Port) Name() string { return p.path }
+
+// Open implements hal.Serial.
+func (p *Port) Open(baud int) (hal.Line, error) {
+	mode, err := p.mode(baud)
+	if err != nil {
+		return nil, err
+	}
+	if !p.busy.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("open %s: %w", p.path, hal.ErrBusy)
+	}
+	l, err := p.open(mode)
+	if err != nil {
+		p.busy.Store(false)
+		return nil, err
+	}
+	return l, nil
+}
+
+func (p *Port) open(mode *serial.Mode) (*line, error) {
+	// The own descriptor comes first: the package makes the port exclusive.
+	out, err := os.OpenFile(p.path, os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, p.fault("open", err)
+	}
+	in, err := serial.Open(p.path, mode)
+	if err != nil {
+		return nil, errors.Join(p.fault("open", err), out.Close())
+	}
+	return &line{port: p, in: in, out: out}, nil
+}
+
+func (p *Port) mode(baud int) (*serial.Mode, error) {
+	if baud < slowest || baud > fastest {
+		return nil, fmt.Errorf("open %s: %d baud: %w", p.path, baud, hal.ErrUnsupported)
+	}
+	return &serial.Mode{BaudRate: baud}, nil // 8 data bits, no parity, one stop bit
+}
+
+// fault names operation and port, and says what a caller branches on.
+func (p *Port) fault(op string, err error) error {
+	var of *serial.PortError
+	code := serial.PortErrorCode(-1)
+	if errors.As(err, &of) {
+		code = of.Code()
+	}
+	var sentinel error
+	switch {
+	case code == serial.PortBusy, errors.Is(err, unix.EBUSY):
+		sentinel = hal.ErrBusy
+	case code == serial.PortClosed, errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrClosed), errors.Is(err, io.EOF),
+		errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EBADF):
+		sentinel = hal.ErrClosed
+	case errors.Is(err, unix.EINVAL):
+		sentinel = hal.ErrUnsupported
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) { // it names the port a second time
+		err = path.Err
+	}
+	if sentinel != nil {
+		return fmt.Errorf("%s %s: %w: %w", op, p.path, sentinel, err)
+	}
+	return fmt.Errorf("%s %s: %w", op, p.path, err)
+}
+
+// line is an open port.
+type line struct {
+	port   *Port
+	in     serial.Port
+	out    *os.File
+	closed atomic.Bool
+	once   sync.Once
+	err    error // of Close
+}
+
+// Read implements hal.Line.
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.in.Read(b)
+	return n, l.judge("read", err)
+}
+
+// Write implements hal.Line.
+func (l *line) Write(b []byte) (int, error) {
+	n, err := l.out.Write(b)
+	return n, l.judge("write", err)
+}
+
+// SetSpeed implements hal.Line.
+func (l *line) SetSpeed(baud int) error {
+	mode, err := l.port.mode(baud)
+	if err == nil {
+		err = l.judge("set speed", l.in.SetMode(mode))
+	}
+	return err
+}
+
+func (l *line) judge(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if l.closed.Load() {
+		err = os.ErrClosed
+	}
+	return l.port.fault(op, err)
+}
+
+// Close implements hal.Line.
+func (l *line) Close() error {
+	l.once.Do(func() {
+		l.closed.Store(true)
+		if err := errors.Join(l.out.Close(), l.in.Close()); err != nil {
+			l.err = l.port.fault("close", err)
+		}
+		l.port.busy.Store(false)
+	})
+	return l.err
+}
