@@ -22,6 +22,8 @@ type lasting struct {
 	Failures uint32        `json:"failed_proofs,omitempty"` // a power of two: see proofs
 	// Resetting: a reset was begun, and what is on the disk is nobody's. See EndReset.
 	Resetting bool `json:"resetting,omitempty"`
+	// Sold: the camera had an owner once. See Ownership.FactoryFresh.
+	Sold bool `json:"sold,omitempty"`
 }
 
 // hardwareKeys is the hardware identity as it is stored. It is the one place where the setup secret lies readable: who

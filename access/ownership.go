@@ -101,6 +101,11 @@ func OpenOwnership(h *Hardware, persist, sealedOwner statefile.Place, log *slog.
 	if len(state.Owner) == claim.KeySize && len(state.Key) == ed25519.SeedSize {
 		o.adopt(&state)
 	}
+	if o.Claimed() && !last.Sold { // a release claimed it that did not know the factory's key
+		if err := o.leaveFactory(); err != nil {
+			o.log.Error("that the camera was sold is not kept", "err", err)
+		}
+	}
 	return o, nil
 }
 
@@ -236,6 +241,9 @@ func (o *Ownership) take(c *claim.Received, epoch uint32) ([]byte, error) {
 	s := &owned{
 		Owner: c.Owner, Epoch: epoch, ID: r.ID[:], Key: operational.Seed(), Claim: sum[:],
 		Receipt: r.Sign(o.hardware.key, operational), Realm: newRealm(),
+	}
+	if err := o.leaveFactory(); err != nil {
+		return nil, err
 	}
 	if err := o.file.Store(*s); err != nil {
 		return nil, err

@@ -16,6 +16,12 @@ const (
 	Installer Role = "installer" // sets the camera up, without admitting anybody
 )
 
+// The roles that nobody can be granted: at the serial line of a board alone.
+const (
+	Factory   Role = "factory"   // who makes the camera, until it has its first owner
+	bystander Role = "bystander" // see Bystander
+)
+
 // Action is something that a door lets an identity do or not.
 type Action string
 
@@ -28,6 +34,7 @@ const (
 	Update    Action = "update"    // put another release on the camera
 	Own       Action = "own"       // hand the camera over, unbind it
 	Move      Action = "move"      // give the camera another network
+	Test      Action = "test"      // have the board test itself: pass or fail, nothing of what the camera sees or knows
 )
 
 // May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.
@@ -36,11 +43,15 @@ func (r Role) May(a Action) bool {
 	case Owner:
 		return true
 	case Member:
-		return a == Watch || a == Inspect
+		return a == Watch || a == Inspect || a == Test
 	case Watcher:
 		return a == Watch
 	case Installer:
-		return a == Watch || a == Inspect || a == Configure
+		return a == Watch || a == Inspect || a == Configure || a == Test
+	case Factory:
+		return a == Inspect || a == Configure || a == Update || a == Move || a == Test
+	case bystander:
+		return a == Inspect || a == Move || a == Test
 	}
 	return false
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/codec/pack"
 )
 
@@ -67,6 +68,13 @@ func anOrder() Order {
 	return Order{Nonce: nonce(6), Camera: [16]byte{1, 2, 3}, Epoch: 3, Own: nonce(5), Deed: GiveTo, Claim: Sum(signedClaim())}
 }
 
+func aRiddle() Riddle { return Riddle{Nonce: nonce(7), ID: &[16]byte{1, 2, 3}} }
+
+func anUnlock() Unlock {
+	return Unlock{Nonce: nonce(7), Hardware: label.FingerprintOf(public(key("hardware"))), ID: [16]byte{1, 2, 3},
+		Signer: public(key("owner"))}
+}
+
 // TestGolden pins the wire form of every message: cameras and phones that are out there speak it.
 func TestGolden(t *testing.T) {
 	t.Parallel()
@@ -77,6 +85,8 @@ func TestGolden(t *testing.T) {
 		"grant":     aGrant().Sign(key("owner")),
 		"erased":    anErased().Sign(key("hardware"), key("operational")),
 		"order":     anOrder().Sign(key("owner")),
+		"riddle":    aRiddle().Marshal(),
+		"unlock":    anUnlock().Sign(key("owner")),
 	}
 	for name, raw := range messages {
 		want, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
@@ -272,6 +282,8 @@ func FuzzMessages(f *testing.F) {
 	f.Add(aGrant().Sign(key("owner")))
 	f.Add(anErased().Sign(key("hardware"), key("operational")))
 	f.Add(anOrder().Sign(key("owner")))
+	f.Add(aRiddle().Marshal())
+	f.Add(anUnlock().Sign(key("owner")))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if c, err := ParseChallenge(raw); err == nil && !bytes.Equal(c.Marshal(), raw) {
 			t.Errorf("challenge %x is written as %x", raw, c.Marshal())
@@ -281,5 +293,9 @@ func FuzzMessages(f *testing.F) {
 		_, _ = ParseGrant(raw, public(key("owner")))
 		_, _ = ParseErased(raw, public(key("hardware")), public(key("operational")))
 		_, _ = ParseOrder(raw, public(key("owner")))
+		_, _ = ParseUnlock(raw)
+		if r, err := ParseRiddle(raw); err == nil && !bytes.Equal(r.Marshal(), raw) {
+			t.Errorf("riddle %x is written as %x", raw, r.Marshal())
+		}
 	})
 }
