@@ -15,8 +15,8 @@ type Serial interface {
 //
 // Law: bytes go through as they are, none is changed, echoed or taken for a signal. Read waits until there is at least
 // one. Write waits while the other side takes nothing. Close unblocks both; after it, and once the port has gone away
-// (a USB adapter was pulled out), they return ErrClosed. SetSpeed is for a line that is open and loses nothing that was
-// read; ErrUnsupported changes nothing.
+// (a USB adapter was pulled out), they return ErrClosed. SetSpeed waits until what was written has gone out at the speed
+// of before; ErrUnsupported changes nothing.
 type Line interface {
 	Read(p []byte) (int, error)
 	Write(p []byte) (int, error)

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/console"
 	"github.com/ocellus/ocellus/control"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/stream"
@@ -36,6 +37,7 @@ type Config struct {
 	Update  updateConfig   `yaml:"update"`
 	Network networkConfig  `yaml:"network"`
 	Control control.Config `yaml:"control"`
+	Console console.Config `yaml:"console"`
 }
 
 // statusConfig is the door of /healthz and /metrics.
@@ -68,6 +70,7 @@ func defaultConfig(b board.Board) Config {
 		Web:     web.DefaultConfig(),
 		Status:  statusConfig{Address: statusListens},
 		Update:  defaultUpdate(),
+		Console: console.DefaultConfig(),
 	}
 	c.Control = control.DefaultConfig()
 	if b.Simulated {
@@ -94,6 +97,7 @@ func (c *Config) sections(defaults Config) []section {
 		{"update", c.Update.Validate, func() { c.Update = defaults.Update }},
 		{"network", c.Network.Validate, func() { c.Network = defaults.Network }},
 		{"control", c.Control.Validate, func() { c.Control = defaults.Control }},
+		{"console", c.Console.Validate, func() { c.Console = defaults.Console }},
 	}
 }
 

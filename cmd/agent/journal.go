@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,40 @@ const (
 type journal struct {
 	mu    sync.Mutex // guards the rest
 	lines []line
+	ears  map[*ear]bool
+}
+
+// ear is somebody who hears each line as it comes.
+type ear struct {
+	level slog.Level
+	part  string // empty: all
+	tell  func(line string)
+}
+
+// follow tells each line that is at least of this level, and of this part where one is named, until ctx ends. tell must
+// not block and not log.
+func (j *journal) follow(ctx context.Context, level slog.Level, part string, tell func(line string)) error {
+	e := &ear{level, part, tell}
+	j.mu.Lock()
+	if j.ears == nil {
+		j.ears = map[*ear]bool{}
+	}
+	j.ears[e] = true
+	j.mu.Unlock()
+	<-ctx.Done()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.ears, e)
+	return nil
+}
+
+// hear tells a line to who follows.
+func (j *journal) hear(level slog.Level, text string) {
+	for e := range j.ears {
+		if level >= e.level && (e.part == "" || strings.Contains(text+" ", " part="+e.part+" ")) {
+			e.tell(text)
+		}
+	}
 }
 
 // line is one of the log.
@@ -30,11 +65,13 @@ type line struct {
 
 var userinfo = regexp.MustCompile(`//[^/@\s"]*:[^/@\s"]*@`)
 
-func (j *journal) add(at time.Time, text string) {
+func (j *journal) add(at time.Time, level slog.Level, text string) {
 	text = userinfo.ReplaceAllString(text, "//***@")
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lines = append(j.lines, line{at, text[:min(len(text), maxLine)]})
+	text = text[:min(len(text), maxLine)]
+	j.hear(level, text)
+	j.lines = append(j.lines, line{at, text})
 	if len(j.lines) > maxLines {
 		j.lines = append([]line{}, j.lines[len(j.lines)-maxLines/2:]...)
 	}
@@ -78,7 +115,7 @@ func (t tee) Handle(ctx context.Context, r slog.Record) error {
 	t.kept.mu.Lock()
 	t.kept.buffer.Reset()
 	if t.kept.Handler.Handle(ctx, r) == nil {
-		t.kept.to.add(r.Time, string(bytes.TrimSpace(t.kept.buffer.Bytes())))
+		t.kept.to.add(r.Time, r.Level, string(bytes.TrimSpace(t.kept.buffer.Bytes())))
 	}
 	t.kept.mu.Unlock()
 	return t.Handler.Handle(ctx, r)

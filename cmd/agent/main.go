@@ -39,7 +39,8 @@ type verb struct {
 
 func verbs() []verb {
 	return []verb{
-		{"run", "[--board B] [--state DIR] [--config FILE] [--file CLIP] [--hold PNG] [--air PCAP]", "stream the camera", runVerb},
+		{"run", "[--board B] [--state DIR] [--config FILE] [--file CLIP] [--hold PNG] [--air PCAP] [--serial PORT]",
+			"stream the camera", runVerb},
 		{"probe", "[--board B] [--config FILE] [--state DIR]",
 			"what the board has, mode by mode, and what the agent would choose", probeVerb},
 		{"check", "[--config FILE] [--state DIR]", "faults of configuration and state, without starting", checkVerb},

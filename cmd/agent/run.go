@@ -48,7 +48,7 @@ type agent struct {
 
 // runOptions are the flags of agent run.
 type runOptions struct {
-	board, state, config, file, hold, air string
+	board, state, config, file, hold, air, serial, factory string
 }
 
 func runVerb(ctx context.Context, w world, args []string) error {
@@ -61,6 +61,9 @@ func runVerb(ctx context.Context, w world, args []string) error {
 	set.StringVar(&o.hold, "hold", "", "PNG `image` that is held before the simulated lens while there is such a file; "+
 		"with it, the simulated camera looks for a network, too")
 	set.StringVar(&o.air, "air", "", "`capture` (pcap, radiotap) that the simulated radio hears again and again, as --hold")
+	set.StringVar(&o.serial, "serial", "", "serial `port` of the console, whatever the board's own is")
+	set.StringVar(&o.factory, "factory", "", "`file` with the public key of who makes the cameras, "+
+		"in hexadecimal; the image's own if not given")
 	if _, err := parse(set, args, 0); err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		journal: kept, log: log}
 	a.meet(o.state, log)
 	config = a.openSettings(config, level)
-	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold, Air: o.air}, log)
+	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold, Air: o.air, Serial: o.serial}, log)
 	if err != nil {
 		return err
 	}
@@ -119,6 +122,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	a.openProvision(config.Network, devices, o.hold != "" || o.air != "", log)
+	a.openConsole(config.Console, w, o, devices.Serial, log)
 	a.announce(w, o.state, listening, log)
 	log.Info("agent runs", "release", release, "board", b.Name, "memory_limit_bytes", limit,
 		"start_us", time.Since(began).Microseconds())

@@ -128,6 +128,9 @@ func (l *line) Write(b []byte) (int, error) {
 func (l *line) SetSpeed(baud int) error {
 	mode, err := l.port.mode(baud)
 	if err == nil {
+		err = l.judge("drain", l.in.Drain())
+	}
+	if err == nil {
 		err = l.judge("set speed", l.in.SetMode(mode))
 	}
 	return err

@@ -1,0 +1,90 @@
+package console
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/claim"
+)
+
+// encoding is how bytes travel in a line that a person can copy: RFC 4648 base32 without padding.
+func encoding() *base32.Encoding { return base32.StdEncoding.WithPadding(base32.NoPadding) }
+
+// Words in front of what camctl answers.
+const (
+	riddleWord = "challenge " // claim.Riddle; unlock ANSWER takes claim.Unlock
+	orderWord  = "order "     // what owner.ask tells; reset ANSWER takes claim.Order
+)
+
+// unlock asks a riddle, or takes the answer. The answer to a wrong key is held back, longer each time.
+func unlock(s *session, ctx context.Context, words []string) error {
+	switch {
+	case s.lock == nil:
+		return errors.New("the camera does not know whose it is: nobody gets in")
+	case len(words) == 0:
+		return s.say(riddleWord + encoding().EncodeToString(s.lock.Ask(time.Now())) + "\r\n")
+	case len(words) > 1:
+		return usage("unlock")
+	}
+	raw, err := encoding().DecodeString(strings.ToUpper(words[0]))
+	if err != nil {
+		return errors.New("this is no answer: it is not base32")
+	}
+	pass, err := s.lock.Open(raw, time.Now())
+	switch {
+	case errors.Is(err, access.ErrDenied), errors.Is(err, claim.ErrSignature):
+		s.c.Log.Warn("console: a key was refused")
+		if wait := s.c.Gate.Penalty(); wait > 0 && !pause(ctx, wait) {
+			return ctx.Err()
+		}
+		return errors.New("this key opens nothing here")
+	case errors.Is(err, claim.ErrStale):
+		return errors.New("this answers another challenge, or another camera: type unlock for a new one")
+	case err != nil:
+		return err
+	}
+	return s.admit(pass)
+}
+
+func (s *session) admit(pass access.Pass) error {
+	now := time.Now()
+	id, err := pass.Identity(now)
+	if err != nil {
+		return err
+	}
+	s.pass, s.open, s.until = pass, true, now.Add(longest)
+	s.c.Log.Info("console unlocked", "name", id.Name, "role", id.Role)
+	return s.say(fmt.Sprintf("Unlocked for %s, role %s.\r\n", id.Name, id.Role))
+}
+
+// reset asks for the owner's signature under the deed, and does it.
+func reset(s *session, ctx context.Context, words []string) error {
+	if len(words) > 1 {
+		return usage("reset")
+	}
+	if len(words) == 1 {
+		raw, err := encoding().DecodeString(strings.ToUpper(words[0]))
+		if err != nil {
+			return errors.New("this is no order: it is not base32")
+		}
+		return s.showRow(ctx, "owner.unbind", map[string][]byte{"order": raw})
+	}
+	raw, err := s.askNow(ctx, "owner.ask", nil)
+	var q struct {
+		Nonce     []byte `json:"nonce"`
+		Challenge []byte `json:"challenge"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &q)
+	}
+	if err != nil {
+		return err
+	}
+	return s.say(orderWord + encoding().EncodeToString(q.Nonce) + " " + encoding().EncodeToString(q.Challenge) + "\r\n")
+}
