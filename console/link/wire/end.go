@@ -10,9 +10,9 @@ import (
 // How an End behaves on its line.
 const (
 	window     = 8                      // frames under way, at most
-	firstWait  = 2 * time.Second        // for an acknowledgement, before any came
+	firstWait  = time.Second            // for an acknowledgement, before any came
 	leastWait  = 200 * time.Millisecond // USB adapters hold bytes back for 16 ms, a busy camera for more
-	mostWait   = 8 * time.Second        // 8 frames at 9600 baud
+	mostWait   = 2 * time.Second        // less than Hold, so that a few lost frames end nothing
 	maxPending = 4                      // messages that wait to be sent; see Room
 )
 
@@ -148,6 +148,19 @@ func (e *End) data(f frame.Frame) bool {
 	}
 	e.Acknowledge()
 	return true
+}
+
+// Stray is the answer to a frame of a conversation that this end does not know: nil where it needs none.
+func Stray(f frame.Frame) []byte {
+	if f.Kind != Data && f.Kind != Ping || len(f.Payload) == 0 {
+		return nil
+	}
+	return frame.Frame{Kind: Bye | FromCamera, Payload: []byte{f.Payload[0] & lastMask}}.Append(nil)
+}
+
+// Ended reports whether a frame says that the camera does not know this conversation.
+func (e *End) Ended(f frame.Frame) bool {
+	return f.Kind == Bye|FromCamera && len(f.Payload) == 1 && f.Payload[0] == e.tag
 }
 
 // Acknowledge says which frame is expected next. Said again, it is a complaint.

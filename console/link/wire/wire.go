@@ -3,18 +3,19 @@
 //
 //	camctl                                   camera
 //	   | -- Hello: version, session, chunk --> |     until it is answered
-//	   | <-- Welcome: session, who it is ----- |
+//	   | <-- Welcome: session, what it is ---- |
 //	   | <-- Data, Ack ----------------------> |     messages, both ways at once (End)
 //	   | -- Ping ----------------------------> |     each second in which nothing else is said
 //	   | -- Bye -----------------------------> |     the line is the people's again; as it is after Hold
+//	   | <-- Bye ----------------------------- |     the answer to a frame of a conversation that the camera does not know
 //
 // Kinds of the camera's frames have FromCamera added, so that an end whose own frames come back knows an echo when it hears
 // one. A message is a kind, a number that the answers to a request carry, and a body:
 //
 //	request      body                                    answers
 //	Envelope     a sealed command (codec/envelope)       Reply, one or more; or Refused
-//	Challenge    -                                       Challenge: what Unlock has to answer; or Refused
-//	Unlock       the answer, signed                      Result
+//	Challenge    -                                       Challenge: the riddle (codec/claim); or Refused
+//	Unlock       the answer to it, signed                Result; or Refused
 //	Command      {"command": NAME, "args": {...}}        Result; only after Unlock
 //	Put          SHA-256 and size of a file, now         Credit, more Credit, Result; only after Unlock
 //	Piece        offset u32, bytes of the file           -; its number is the Put's
@@ -123,10 +124,9 @@ func begin(raw []byte) (*pack.Reader, error) {
 	return r, nil
 }
 
-// Welcome is a camera's answer. It says no more than the camera tells on its link anyway (multicast DNS).
+// Welcome is a camera's answer: what its banner says to a person, too.
 type Welcome struct {
 	Session [SessionSize]byte
-	Name    string // that it has on its link
 	Model   string
 	Release string
 	Claimed bool
@@ -134,7 +134,7 @@ type Welcome struct {
 
 // Marshal is the payload of the frame.
 func (w Welcome) Marshal() []byte {
-	return pack.Numbered(uint64(version), w.Session[:], w.Name, w.Model, w.Release, w.Claimed).Append(nil)
+	return pack.Numbered(uint64(version), w.Session[:], w.Model, w.Release, w.Claimed).Append(nil)
 }
 
 // ParseWelcome reads the payload: ErrVersion, pack.ErrMalformed.
@@ -142,8 +142,7 @@ func ParseWelcome(raw []byte) (w Welcome, err error) {
 	r, err := begin(raw)
 	if err == nil {
 		w.Session = [SessionSize]byte(r.Bytes(2, SessionSize))
-		w.Name, w.Model, w.Release = r.Text(3, maxText), r.Text(4, maxText), r.Text(5, maxText)
-		w.Claimed = r.Bool(6)
+		w.Model, w.Release, w.Claimed = r.Text(3, maxText), r.Text(4, maxText), r.Bool(5)
 		err = r.Known()
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func TestGolden(t *testing.T) {
 		want  string
 	}{
 		{Hello{session, 512}, "83" + "0101" + "02c4080102030405060708" + "03cd0200"},
-		{Welcome{session, "n", "M", "1.0", true}, "86" + "0101" + "02c4080102030405060708" + "03a16e" + "04a14d" + "05a3312e30" + "06c3"},
+		{Welcome{session, "M", "1.0", true}, "85" + "0101" + "02c4080102030405060708" + "03a14d" + "04a3312e30" + "05c3"},
 		{Message{Command, 258, []byte("{}")}, "040201" + "7b7d"},
 		{File{[SumSize]byte{9}, 300, true}, "83" + "01c42009" + zeros(31) + "02cd012c" + "03c3"},
 		{Grant{1, 2}, "82" + "0101" + "0202"},

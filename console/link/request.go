@@ -1,0 +1,137 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/claim"
+	"github.com/ocellus/ocellus/console/link/wire"
+)
+
+// The codes of this room's own answers. They are wire format: never renamed.
+const (
+	codeBad    = "bad_request"
+	codeBusy   = "busy"
+	codeDenied = "denied"
+	codeNone   = "unsupported"
+)
+
+// maxResult is what an answer may be long, in bytes.
+const maxResult = 512 << 10
+
+// message takes a whole message of the conversation t.
+func (d *desk) message(t *talk, raw []byte) {
+	m, err := wire.ParseMessage(raw)
+	if err != nil || t != d.talk {
+		return
+	}
+	switch m.Kind {
+	case wire.Envelope:
+		d.envelope(t, m)
+	case wire.Challenge:
+		d.challenge(t, m)
+	case wire.Unlock:
+		d.unlock(t, m)
+	case wire.Command:
+		d.command(t, m)
+	case wire.Put:
+		d.put(t, m)
+	case wire.Piece:
+		d.part(t, m)
+	default:
+		d.refuse(t, m.Number, codeNone, "this release does not know that request")
+	}
+}
+
+// envelope hands a sealed command to its judge, and each of its answers back.
+func (d *desk) envelope(t *talk, m wire.Message) {
+	d.work(t, m.Number, func(ctx context.Context) wire.Message {
+		done := make(chan struct{}) // closed with the last answer
+		err := d.Envelope(ctx, m.Body, func(reply []byte, last bool) {
+			d.call(ctx, func() { d.send(t, wire.Message{Kind: wire.Reply, Number: m.Number, Body: reply}) })
+			if last {
+				close(done)
+			}
+		})
+		if err != nil {
+			return wire.Message{Kind: wire.Refused, Body: wire.No{Code: codeBad, Text: clip(err.Error())}.Marshal()}
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+		return wire.Message{}
+	})
+}
+
+// clip cuts a text to what a refusal takes.
+func clip(text string) string { return text[:min(len(text), 1<<10)] }
+
+// challenge asks who it is.
+func (d *desk) challenge(t *talk, m wire.Message) {
+	if t.lock == nil {
+		d.refuse(t, m.Number, codeNone, "")
+		return
+	}
+	d.send(t, wire.Message{Kind: wire.Challenge, Number: m.Number, Body: t.lock.Ask(time.Now())})
+}
+
+// unlock finds out who it is. A wrong answer is held back, longer each time.
+func (d *desk) unlock(t *talk, m wire.Message) {
+	if t.lock == nil {
+		d.refuse(t, m.Number, codeNone, "")
+		return
+	}
+	var err error
+	t.pass, err = t.lock.Open(m.Body, time.Now())
+	if err == nil {
+		d.send(t, wire.Message{Kind: wire.Result, Number: m.Number, Body: []byte(`{"code":"ok"}`)})
+		return
+	}
+	t.pass = nil
+	d.Log.Warn("serial line not unlocked", "err", err)
+	d.work(t, m.Number, func(ctx context.Context) wire.Message {
+		code := codeBad
+		if errors.Is(err, access.ErrDenied) || errors.Is(err, claim.ErrSignature) {
+			code = codeDenied
+			hold := time.NewTimer(d.Penalty())
+			defer hold.Stop()
+			select {
+			case <-hold.C:
+			case <-ctx.Done():
+			}
+		}
+		return wire.Message{Kind: wire.Refused, Body: wire.No{Code: code, Text: clip(err.Error())}.Marshal()}
+	})
+}
+
+// known is who asks, as of now; false: nobody who may, and he knows it.
+func (d *desk) known(t *talk, m wire.Message) (who access.Identity, ok bool) {
+	err := errLocked
+	if t.pass != nil {
+		who, err = t.pass.Identity(time.Now())
+	}
+	if err != nil {
+		d.refuse(t, m.Number, codeDenied, clip(err.Error()))
+	}
+	return who, err == nil
+}
+
+var errLocked = errors.New("the line is locked: unlock it first")
+
+// command runs a command.
+func (d *desk) command(t *talk, m wire.Message) {
+	who, ok := d.known(t, m)
+	if !ok {
+		return
+	}
+	d.work(t, m.Number, func(ctx context.Context) wire.Message {
+		result := d.Do(ctx, who, m.Body)
+		if len(result) > maxResult {
+			result = []byte(`{"code":"too_big","text":"done, but the answer is too large for this line"}`)
+		}
+		return wire.Message{Kind: wire.Result, Body: result}
+	})
+}
