@@ -24,6 +24,8 @@ type lasting struct {
 	Resetting bool `json:"resetting,omitempty"`
 	// Sold: the camera had an owner once. See Ownership.FactoryFresh.
 	Sold bool `json:"sold,omitempty"`
+	// Labelled: what FactoryLabel told is on the camera.
+	Labelled bool `json:"labelled,omitempty"`
 }
 
 // hardwareKeys is the hardware identity as it is stored. It is the one place where the setup secret lies readable: who

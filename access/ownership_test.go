@@ -436,7 +436,7 @@ func TestGoldenOwner(t *testing.T) {
 	}
 	place = memory{}
 	persist := statefile.At[lasting](&place, persistVersion)
-	if err := persist.Store(lasting{&hardwareKeys{[]byte{1}, "S", "M"}, 2, 4, true, true}); err != nil {
+	if err := persist.Store(lasting{&hardwareKeys{[]byte{1}, "S", "M"}, 2, 4, true, true, true}); err != nil {
 		t.Fatal(err)
 	}
 	const wantPersist = `{
@@ -448,6 +448,7 @@ func TestGoldenOwner(t *testing.T) {
     "setup_secret": "S",
     "model": "M"
   },
+  "labelled": true,
   "resetting": true,
   "sold": true
 }

@@ -35,6 +35,7 @@ const (
 	Own       Action = "own"       // hand the camera over, unbind it
 	Move      Action = "move"      // give the camera another network
 	Test      Action = "test"      // have the board test itself: pass or fail, nothing of what the camera sees or knows
+	Make      Action = "make"      // finish a camera that is new: read its label
 )
 
 // May is the table of the roles. A role that a newer release wrote and this one does not know may nothing.
@@ -49,7 +50,7 @@ func (r Role) May(a Action) bool {
 	case Installer:
 		return a == Watch || a == Inspect || a == Configure || a == Test
 	case Factory:
-		return a == Inspect || a == Configure || a == Update || a == Move || a == Test
+		return a == Inspect || a == Configure || a == Update || a == Move || a == Test || a == Make
 	case bystander:
 		return a == Inspect || a == Move || a == Test
 	}

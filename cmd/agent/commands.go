@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/ocellus/ocellus/access"
@@ -45,7 +46,7 @@ func (a *agent) commands() []command {
 		{"ota.install", access.Update, 2 * time.Hour, with(a.otaInstall)},
 		{"ota.rollback", access.Update, time.Minute, with(a.otaRollback)},
 		{"ota.cancel", access.Update, time.Minute, with(a.otaCancel)},
-	}, append(a.ownerCommands(), a.controlCommands()...)...)
+	}, slices.Concat(a.ownerCommands(), a.controlCommands(), a.factoryCommands())...)
 }
 
 // The codes of an answer. They are wire format: never renamed.
@@ -63,6 +64,7 @@ const (
 	codeFailed      = "failed"
 	codeConflict    = "conflict"
 	codeRolledBack  = "rolled_back"
+	codeDone        = "done" // by the factory: there is nothing left to do
 )
 
 var (
@@ -81,7 +83,7 @@ func codeOf(err error) string {
 		{context.DeadlineExceeded, codeTimeout}, {hal.ErrUnsupported, codeUnsupported}, {errNotFound, codeNotFound},
 		{access.ErrUnknown, codeNotFound}, {access.ErrExists, codeExists}, {access.ErrUnclaimed, codeUnclaimed},
 		{claim.ErrStale, codeStale}, {claim.ErrSignature, codeDenied}, {claim.ErrProof, codeDenied},
-		{pack.ErrMalformed, codeBadRequest}, {errConflict, codeConflict}, {errRolledBack, codeRolledBack},
+		{pack.ErrMalformed, codeBadRequest}, {access.ErrDone, codeDone}, {errConflict, codeConflict}, {errRolledBack, codeRolledBack},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code

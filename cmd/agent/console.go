@@ -42,6 +42,7 @@ func (a *agent) openConsole(c console.Config, w world, o runOptions, serial hal.
 	if options.Factory, err = factoryKey(w.root, o.factory); err != nil {
 		log.Error("no key of a factory opens the console", "err", err)
 	}
+	options.Binary = a.openLink(options.Factory, log)
 	a.supervisor.Add(supervise.Part{Name: "console", Run: console.New(options).Run, Lasting: true})
 }
 

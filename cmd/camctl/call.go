@@ -21,13 +21,14 @@ import (
 type cameraFlag struct {
 	homeFlag
 	brokerFlag
+	speedFlag
 	Address string `placeholder:"HOST:PORT" help:"Where the camera's LAN door is, if not where it was last."`
 }
 
 // callCommand asks a camera to do something.
 type callCommand struct {
 	cameraFlag
-	Camera    string   `arg:"" help:"How you call the camera."`
+	Camera    string   `arg:"" help:"How you call the camera, or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
 	Operation string   `arg:"" help:"A row of the camera's command table: status, snapshot, set, reboot, capabilities ..."`
 	Args      []string `arg:"" optional:"" help:"Its arguments, NAME=VALUE each."`
 	Times     int      `default:"1" help:"Ask so often, and tell how long the answers took."`
@@ -181,25 +182,25 @@ type way struct {
 	id     [envelope.IDSize]byte
 }
 
-// way finds the camera's, over the LAN door or the broker that is named.
+// way finds the camera's: over the serial line that is named instead of it, over the broker that is named, or over its LAN
+// door.
 func (f *cameraFlag) way(ctx context.Context, name string) (*way, error) {
 	_, h, err := f.open()
 	if err != nil {
 		return nil, err
 	}
+	if isPort(name) {
+		w, _, _, err := serialWay(ctx, h, name, f.Speed)
+		return w, err
+	}
 	_, camera, err := h.camera(name)
 	if err != nil {
 		return nil, err
 	}
-	if len(h.Key) != ed25519.SeedSize || len(camera.ID) != envelope.IDSize {
-		return nil, errors.New("what is kept of the camera is damaged: camctl pair")
-	}
-	w := &way{key: ed25519.NewKeyFromSeed(h.Key), camera: camera, id: [envelope.IDSize]byte(camera.ID)}
-	opener, err := envelope.NewOpener(w.key)
+	w, back, err := h.wayTo(camera)
 	if err != nil {
 		return nil, err
 	}
-	back := answers{envelope.ReplyTopic(w.id, w.public()), opener, camera.Operational}
 	if f.Broker != "" {
 		w.carrier, err = f.connect(ctx, back)
 		return w, err
@@ -210,6 +211,16 @@ func (f *cameraFlag) way(ctx context.Context, name string) (*way, error) {
 	d, err := camera.door(w.key)
 	w.carrier = doorCarrier{d, back}
 	return w, err
+}
+
+// wayTo is the way to a camera of ours, still without a carrier, and what opens the camera's answers.
+func (h home) wayTo(camera pairedCamera) (*way, answers, error) {
+	if len(h.Key) != ed25519.SeedSize || len(camera.ID) != envelope.IDSize {
+		return nil, answers{}, errors.New("what is kept of the camera is damaged: camctl pair")
+	}
+	w := &way{key: ed25519.NewKeyFromSeed(h.Key), camera: camera, id: [envelope.IDSize]byte(camera.ID)}
+	opener, err := envelope.NewOpener(w.key)
+	return w, answers{envelope.ReplyTopic(w.id, w.public()), opener, camera.Operational}, err
 }
 
 func (w *way) public() ed25519.PublicKey { return w.key.Public().(ed25519.PublicKey) }
@@ -281,7 +292,7 @@ func (d doorCarrier) close() {}
 // eventsCommand tells what happens.
 type eventsCommand struct {
 	cameraFlag
-	Camera string        `arg:"" help:"How you call the camera."`
+	Camera string        `arg:"" help:"How you call the camera, or its serial line."`
 	Since  uint64        `help:"Number of the last event that you have seen."`
 	For    time.Duration `placeholder:"TIME" help:"Stop after this time; without it, on Ctrl-C."`
 }

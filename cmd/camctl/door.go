@@ -150,15 +150,5 @@ func (d *door) command(ctx context.Context, name string, args, result any) error
 	if err != nil {
 		return err
 	}
-	var answer struct {
-		refusal
-		Result json.RawMessage `json:"result"`
-	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return fmt.Errorf("%s: answer: %w", name, err)
-	}
-	if answer.Code != "ok" {
-		return &answer.refusal
-	}
-	return json.Unmarshal(answer.Result, result)
+	return verdictOf(name, raw, result)
 }

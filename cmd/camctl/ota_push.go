@@ -13,26 +13,16 @@ import (
 
 type otaPush struct {
 	homeFlag
+	speedFlag
 	Now    bool   `help:"The camera restarts at once, whoever watches; else when nobody does."`
-	Camera string `arg:"" help:"The name of a camera that is paired."`
+	Camera string `arg:"" help:"The name of a camera that is paired, or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
 	Bundle string `arg:"" type:"existingfile" help:"What camctl ota bundle made."`
 }
 
-// Run sends a bundle through the camera's LAN door, as the owner. It is through when the camera has verified all of it and
+// Run sends a bundle through the camera's LAN door or its serial line, as the owner. It is through when the camera has verified all of it and
 // will boot it next.
 func (c *otaPush) Run(ctx context.Context, s streams) error {
 	_, h, err := c.open()
-	if err != nil {
-		return err
-	}
-	_, p, err := h.camera(c.Camera)
-	if err != nil {
-		return err
-	}
-	if len(h.Key) != ed25519.SeedSize {
-		return errors.New("there is no owner's key here: camctl owner restore")
-	}
-	d, err := p.door(ed25519.NewKeyFromSeed(h.Key))
 	if err != nil {
 		return err
 	}
@@ -45,13 +35,35 @@ func (c *otaPush) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	version, err := d.push(ctx, &counted{from: f, all: info.Size(), out: s.err}, info.Size(), c.Now)
+	var version string
+	if isPort(c.Camera) {
+		line := serialPush{speedFlag: c.speedFlag, port: c.Camera, file: f, size: info.Size(), now: c.Now, out: s.err}
+		version, err = line.push(ctx, h)
+	} else {
+		version, err = c.byDoor(ctx, h, &counted{from: f, all: info.Size(), out: s.err})
+	}
 	if err != nil {
 		return fmt.Errorf("push %s: %w", c.Bundle, err)
 	}
 	_, err = fmt.Fprintf(s.out, "%s is in the other slot and verified; the camera restarts into it as soon as it may\n",
 		version)
 	return err
+}
+
+// byDoor sends it through the LAN door.
+func (c *otaPush) byDoor(ctx context.Context, h home, bundle *counted) (version string, err error) {
+	_, p, err := h.camera(c.Camera)
+	if err != nil {
+		return "", err
+	}
+	if len(h.Key) != ed25519.SeedSize {
+		return "", errors.New("there is no owner's key here: camctl owner restore")
+	}
+	d, err := p.door(ed25519.NewKeyFromSeed(h.Key))
+	if err != nil {
+		return "", err
+	}
+	return d.push(ctx, bundle, bundle.all, c.Now)
 }
 
 // push sends a bundle and returns the version in it.
@@ -75,6 +87,11 @@ func (d *door) push(ctx context.Context, bundle io.Reader, size int64, now bool)
 	if err != nil {
 		return "", d.explain(err)
 	}
+	return pushed(raw)
+}
+
+// pushed is the version in the answer to a bundle.
+func pushed(raw []byte) (version string, err error) {
 	var answer struct {
 		refusal
 		Result struct {
