@@ -128,7 +128,8 @@ func (s *session) yield(ctx context.Context) bool {
 		s.pace--
 		return true
 	}
-	return pause(ctx, verbInterval)
+	s.paced = s.paced.Add(verbInterval)
+	return pause(ctx, s.paced.Sub(now))
 }
 
 // complete completes what stands before the cursor.

@@ -126,7 +126,7 @@ func (e *Editor) take(b byte) Act {
 	case b == esc:
 		e.escape, e.partial = append(e.escape[:0], b), nil
 		return None
-	case len(e.escape) > 0 && b >= ' ' && b <= '~':
+	case len(e.escape) > 0 && b >= ' ' && b <= '~', len(e.escape) == 1 && (b == 0x7f || b == '\b'):
 		return e.sequence(b)
 	case b == '\n' && afterCR: // the second half of a line's end
 		return None
