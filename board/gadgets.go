@@ -2,6 +2,10 @@ package board
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/gpio"
@@ -37,11 +41,20 @@ func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
 }
 
 // openSerial names the port of the console: the board's own, or the one that a person named. Nothing is opened yet.
-func openSerial(d *hal.Devices, b Board, named string) {
-	if named == "" {
-		named = b.Serial
-	}
-	if named != "" {
+func openSerial(d *hal.Devices, b Board, named, root string, log *slog.Logger) {
+	switch {
+	case named != "":
 		d.Serial = tty.New(named)
+	case b.Serial == "":
+	case isKernels(root, b.Serial):
+		log.Warn("serial port left to the kernel: this is a developer's image", "port", b.Serial)
+	default:
+		d.Serial = tty.New(b.Serial)
 	}
+}
+
+// isKernels reports whether the kernel says its messages on a port (Documentation/admin-guide/serial-console.rst).
+func isKernels(root, port string) bool {
+	raw, err := os.ReadFile(filepath.Join(root, "sys/class/tty/console/active"))
+	return err == nil && slices.Contains(strings.Fields(string(raw)), filepath.Base(port))
 }

@@ -21,7 +21,7 @@ type Options struct {
 func Open(b Board, o Options, log *slog.Logger) (hal.Devices, error) {
 	d, err := openDevices(b, o, log)
 	if err == nil {
-		openSerial(&d, b, o.Serial)
+		openSerial(&d, b, o.Serial, "/", log)
 	}
 	return d, err
 }

@@ -15,6 +15,7 @@ func rpiZero2W() Board {
 			// raspberrypi/linux drivers/staging/vc04_services/bcm2835-codec (/dev/video11), 1080p30; not in mainline
 			"bcm2835-codec",
 		},
+		Serial: "/dev/ttyS1", // the mini UART, GPIO 14 and 15 (bcm283x.dtsi, uart1); the kernel's in a developer's image
 		// drivers/net/wireless/broadcom/brcm80211/brcmfmac/feature.c: a monitor only with a firmware that has one
 		WiFi: &WiFi{"wlan0", false},
 		Main: Stream{1280, 720, 25, 2_500_000}, // half of what the codec does: sub shares it (1080p30 in all)

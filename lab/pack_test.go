@@ -25,7 +25,7 @@ func (p *publisher) pack(arch, version string, more ...string) packed {
 	}
 	out := p.path("packed-" + version)
 	args := slices.Concat([]string{"disk"}, strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n"),
-		[]string{"-root", p.root(), "-version", version, "-time", "1700000000", "-out", out}, more)
+		[]string{"-console", "-root", p.root(), "-version", version, "-time", "1700000000", "-out", out}, more)
 	if r := tool(p.t, 2*time.Minute, program("mkimage"), args...); r.code != 0 {
 		p.t.Fatalf("mkimage: %s", r.errs)
 	}

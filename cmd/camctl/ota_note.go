@@ -37,6 +37,9 @@ func sameAsNote(name string, r manifest.Release) error {
 	switch note := image.Slot; {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
+	case note.Flavour != "":
+		return &fault{exitUsage, fmt.Errorf("%s is a %s's image, open to whoever has wires on it: no release is made of one; "+
+			"make image without FLAVOUR=%[2]s", name, note.Flavour)}
 	case note.Version != r.Version.String():
 		return &fault{exitUsage, fmt.Errorf("%s is release %q, not %s: build it with VERSION=%s", name, note.Version,
 			r.Version, r.Version)}

@@ -451,6 +451,15 @@ func TestBuildNote(t *testing.T) {
 			t.Errorf("%s %s: code %d, %s; want %q", c.board, c.version, code, said, c.want)
 		}
 	}
+	open, err := fit.Build(fit.Image{Arch: "arm64", Kernel: fit.Part{Data: []byte("kernel")},
+		Slot: fit.Slot{Compatible: "cam", Version: "1.4.0", Flavour: fit.Developer}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, said := p.run("build", "--board", "cam", "--slot", p.write("open", open), "--version", "1.4.0", "-o", p.path("out"))
+	if code != exitUsage || !strings.Contains(said, "developer") {
+		t.Errorf("a developer's image: code %d, %s", code, said)
+	}
 	image[len(image)/2] ^= 1
 	if code, said := p.run("build", "--board", "cam", "--slot", p.write("slot", image), "--version", "1.4.0", "-o",
 		p.path("out")); code == exitOK {

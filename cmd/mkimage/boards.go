@@ -110,6 +110,7 @@ service agent uid=1000 gid=1000 groups=44,1002 trial=3 exec /usr/bin/agent run -
 
 const rpiConf = `
 node gpiochip* 1000 1000 600
+node ttyS1 1000 1000 600
 service address link=eth0 ` + udhcpc + "eth0\n"
 
 // wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one. The ear's
@@ -129,5 +130,6 @@ const udhcpc = "uid=1001 gid=1001 caps=net_admin,net_raw,net_bind_service exec "
 
 const virtConf = `
 node gpiochip* 1000 1000 600
+node ttyS0 1000 1000 600
 lab lab
 service address link=eth0 ` + udhcpc + "eth0\n"

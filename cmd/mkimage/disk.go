@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ocellus/ocellus/codec/bootstate"
 	"github.com/ocellus/ocellus/codec/fat"
+	"github.com/ocellus/ocellus/codec/fit"
 	"github.com/ocellus/ocellus/codec/gpt"
 )
 
@@ -44,7 +46,7 @@ func writeDisk(b board, s source, sl slot) error {
 		return err
 	}
 	if b.flash {
-		if err := sparse(filepath.Join(s.out, "flash.img"), flashSize, []chunk{{0, flash()}}); err != nil {
+		if err := sparse(filepath.Join(s.out, "flash.img"), flashSize, []chunk{{0, s.flash()}}); err != nil {
 			return err
 		}
 	}
@@ -90,7 +92,7 @@ func bootPartition(b board, s source) ([]fat.File, error) {
 	if err != nil || s.bootFiles == "" {
 		return []fat.File{{Name: "boot.scr", Data: script}}, err
 	}
-	list := []fat.File{{Name: "boot.scr", Data: script}, {Name: "uboot.env", Data: cardEnvironment()}}
+	list := []fat.File{{Name: "boot.scr", Data: script}, {Name: "uboot.env", Data: s.cardEnvironment()}}
 	entries, err := os.ReadDir(s.bootFiles) // sorted
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func bootRecord() ([]byte, error) {
 // (include/image.h).
 func bootScript(b board, s source) ([]byte, error) {
 	var text []byte
-	for _, name := range b.scripts {
+	for _, name := range s.scripts(b) {
 		part, err := os.ReadFile(filepath.Join(s.boot, name))
 		if err != nil {
 			return nil, err
@@ -147,16 +149,37 @@ func bootScript(b board, s source) ([]byte, error) {
 	return append(head, body...), nil
 }
 
+// scripts are the board's, and in a release, in front of the last one, what takes the serial port from the kernel.
+func (s source) scripts(b board) []string {
+	if s.spoken() {
+		return b.scripts
+	}
+	last := len(b.scripts) - 1
+	return append(append(slices.Clone(b.scripts[:last]), "release.cmd"), b.scripts[last])
+}
+
+// spoken reports whether boot loader and kernel have the serial port.
+func (s source) spoken() bool { return s.console || s.flavour == fit.Developer }
+
+// bootDelay lets a person at the serial port of an image that is no release stop the boot loader by a key; -2 does not even
+// look for one (U-Boot's README, CONFIG_BOOTDELAY).
+func (s source) bootDelay() string {
+	if s.spoken() {
+		return "bootdelay=0"
+	}
+	return "bootdelay=-2"
+}
+
 // flash is U-Boot's environment on the virtual board: no countdown, no search, the boot partition's script.
-func flash() []byte {
+func (s source) flash() []byte {
 	return environment(flashEnv, "bootcmd=virtio scan; load virtio 0:1 0x47000000 boot.scr && source 0x47000000; reset",
-		"bootdelay=0", "fdt_high=ffffffffffffffff", "initrd_high=ffffffffffffffff")
+		s.bootDelay(), "fdt_high=ffffffffffffffff", "initrd_high=ffffffffffffffff")
 }
 
 // cardEnvironment is the same for a U-Boot that reads it from the card's FAT as uboot.env. Without the variables that
 // it was built with it does not wait for USB either.
-func cardEnvironment() []byte {
-	return environment(cardEnv, "bootcmd=load mmc 0:1 0x6000000 boot.scr && source 0x6000000; reset", "bootdelay=0")
+func (s source) cardEnvironment() []byte {
+	return environment(cardEnv, "bootcmd=load mmc 0:1 0x6000000 boot.scr && source 0x6000000; reset", s.bootDelay())
 }
 
 // environment is one in a single copy (include/env_internal.h): checksum, then NAME=VALUE, each ended by a zero.
@@ -258,6 +281,11 @@ func report(b board, s source, sl slot, contents map[string][]byte, disk string)
 	fmt.Fprintf(&t, "root hash: %s\n", sl.root)
 	fmt.Fprintf(&t, "slot.img: %d bytes, sha256 %x\n", len(sl.image), sha256.Sum256(sl.image))
 	fmt.Fprintf(&t, "disk.img: %d bytes, sha256 %x\n", size, sum.Sum(nil))
+	if s.spoken() {
+		fmt.Fprintln(&t, "serial port: the kernel's, a key stops the boot loader")
+	} else {
+		fmt.Fprintln(&t, "serial port: the console's alone")
+	}
 	if s.root == "" {
 		fmt.Fprintln(&t, "update root key: none, this image refuses updates (ROOT=FILE gives it one)")
 	} else {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/ocellus/ocellus/codec/fit"
 	"github.com/ocellus/ocellus/codec/squashfs"
 )
 
@@ -43,7 +44,17 @@ type source struct {
 	kernel, agent, init, busybox, boot, modules string
 	bootFiles, firmware                         string
 	wifi, data, root, version, out              string
+	flavour, factory                            string
+	console                                     bool
 	time                                        int64
+}
+
+// mark is what sets the slot apart from a release.
+func (s source) mark() string {
+	if s.flavour == fit.Developer {
+		return fit.Developer
+	}
+	return ""
 }
 
 func disk(args []string) error {
@@ -62,6 +73,9 @@ func disk(args []string) error {
 	f.StringVar(&s.data, "data", "", "the data partition's file system, `file`")
 	f.StringVar(&s.root, "root", "", "the update root key's `file`; without it the image refuses updates")
 	f.StringVar(&s.version, "version", "", "the release's `name`")
+	f.StringVar(&s.flavour, "flavour", "release", "release, or developer: marked, and the kernel speaks on the serial port")
+	f.BoolVar(&s.console, "console", false, "the kernel speaks on the serial port of a release, too: for the lab")
+	f.StringVar(&s.factory, "factory", "", "the public key of who makes the cameras, `file`; without it none opens the console")
 	f.Int64Var(&s.time, "time", 0, "the `time` of everything in it, Unix seconds")
 	f.StringVar(&s.out, "out", "", "`folder` for the results")
 	if err := f.Parse(args); err != nil {
@@ -70,6 +84,9 @@ func disk(args []string) error {
 	b, ok := boards()[s.board]
 	if !ok {
 		return fmt.Errorf("board %q is not one of %v", s.board, boardNames())
+	}
+	if s.flavour != "release" && s.flavour != fit.Developer {
+		return fmt.Errorf("-flavour: want release or %s", fit.Developer)
 	}
 	if s.version == "" || s.time <= 0 || s.time >= 1<<32 || s.out == "" {
 		return fmt.Errorf("-version, -time and -out are needed")

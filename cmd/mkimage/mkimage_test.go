@@ -52,6 +52,7 @@ func fakeParts(t *testing.T, name string) source {
 	for _, script := range b.scripts {
 		write("boot/"+script, "echo "+script+"\n")
 	}
+	write("boot/release.cmd", "echo release.cmd\n")
 	return source{
 		board: name, kernel: filepath.Join(dir, "kernel"), boot: filepath.Join(dir, "boot"), wifi: filepath.Join(dir, "wifi"),
 		agent: write("agent", strings.Repeat("agent", 100_000)), init: write("init", strings.Repeat("init", 10_000)),
@@ -61,12 +62,12 @@ func fakeParts(t *testing.T, name string) source {
 }
 
 // pack builds a disk as the command does.
-func pack(t *testing.T, s source) {
+func pack(t *testing.T, s source, more ...string) {
 	t.Helper()
-	if err := disk([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
+	if err := disk(append([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
 		"-busybox", s.busybox, "-wifi", s.wifi, "-data", s.data, "-root", s.root, "-version", s.version,
 		"-boot-files", s.bootFiles, "-firmware", s.firmware,
-		"-time", fmt.Sprint(s.time), "-out", s.out}); err != nil {
+		"-time", fmt.Sprint(s.time), "-out", s.out}, more...)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -200,9 +201,67 @@ func TestDiskHoldsItsPartitions(t *testing.T) {
 	if tool, err := exec.LookPath("mtype"); err == nil {
 		where := filepath.Join(s.out, "disk.img") + "@@1M"
 		said, err := exec.CommandContext(t.Context(), tool, "-i", where, "::boot.scr").CombinedOutput()
-		if err != nil || !bytes.HasSuffix(said, []byte("echo qemu-virt.cmd\necho boot.cmd\n")) {
+		if err != nil || !bytes.HasSuffix(said, []byte("echo qemu-virt.cmd\necho release.cmd\necho boot.cmd\n")) {
 			t.Errorf("boot.scr: %v, %q", err, said)
 		}
+	}
+}
+
+// TestFlavours: in a release the serial port is the console's, and nothing says developer; a developer's image is marked
+// where a person, the agent and camctl look.
+func TestFlavours(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		more           []string
+		spoken, marked bool
+	}{
+		"release":           {nil, false, false},
+		"developer":         {[]string{"-flavour", "developer"}, true, true},
+		"the lab's release": {[]string{"-console"}, true, false},
+	} {
+		s := fakeParts(t, "qemu-virt-arm64")
+		pack(t, s, c.more...)
+		i, err := fit.Parse(read(t, s, "slot.img"))
+		if err != nil || (i.Slot.Flavour == fit.Developer) != c.marked {
+			t.Errorf("%s: the note says %q, %v", name, i.Slot.Flavour, err)
+		}
+		if got := bytes.Contains(read(t, s, "disk.img"), []byte("echo release.cmd")); got == c.spoken {
+			t.Errorf("%s: the boot script takes the port from the kernel: %v", name, got)
+		}
+		if got := bytes.Contains(read(t, s, "flash.img")[:flashEnv], []byte("bootdelay=-2")); got == c.spoken {
+			t.Errorf("%s: the boot loader looks for no key: %v", name, got)
+		}
+		if got := strings.Contains(string(read(t, s, "image.txt")), "the kernel's"); got != c.spoken {
+			t.Errorf("%s: the report says so: %v", name, got)
+		}
+	}
+}
+
+// TestBrought: the developer's mark and the factory's key are in the root file system of the image that is given them.
+func TestBrought(t *testing.T) {
+	t.Parallel()
+	s := fakeParts(t, "qemu-virt-arm64")
+	k, err := openKernel(s.kernel, s.modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := func() (mark, factory bool) {
+		entries, err := rootEntries(boards()[s.board], s, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			mark = mark || e.Path == "etc/ocellus/mark"
+			factory = factory || e.Path == "etc/ocellus/factory.pub" && string(e.Data) == "agent"+strings.Repeat("agent", 99_999)
+		}
+		return mark, factory
+	}
+	if mark, factory := files(); mark || factory {
+		t.Errorf("a release has a mark (%v), or a factory (%v)", mark, factory)
+	}
+	s.flavour, s.factory = fit.Developer, s.agent // any file
+	if mark, factory := files(); !mark || !factory {
+		t.Errorf("mark %v, factory %v", mark, factory)
 	}
 }
 
@@ -213,6 +272,7 @@ func TestRefuses(t *testing.T) {
 		"no command":    {},
 		"unknown board": {"disk", "-board", "x"},
 		"no version":    {"disk", "-board", s.board},
+		"no flavour":    {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(), "-flavour", "vanilla"},
 		"no kernel": {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(),
 			"-kernel", t.TempDir()},
 	} {

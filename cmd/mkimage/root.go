@@ -113,6 +113,14 @@ func rootEntries(b board, s source, k *kernelTree) ([]squashfs.Entry, error) {
 			return nil, err
 		}
 	}
+	if s.factory != "" {
+		if err := t.file("etc/ocellus/factory.pub", s.factory, 0o644, 0); err != nil {
+			return nil, err
+		}
+	}
+	if s.mark() != "" {
+		t.text("etc/ocellus/mark", "developer image: whoever has wires on it is let in; never for a customer\n")
+	}
 	if b.wifi {
 		if err := t.wifi(s); err != nil {
 			return nil, err

@@ -70,7 +70,7 @@ func judgeCard(t *testing.T, disk string) {
 	if got := file("u-boot.bin"); string(got) != "U-Boot" {
 		t.Errorf("u-boot.bin %q", got)
 	}
-	if got := file("boot.scr"); !bytes.HasSuffix(got, []byte("echo rpi.cmd\necho boot.cmd\n")) {
+	if got := file("boot.scr"); !bytes.HasSuffix(got, []byte("echo rpi.cmd\necho release.cmd\necho boot.cmd\n")) {
 		t.Errorf("boot.scr %q", got)
 	}
 	env := file("uboot.env")

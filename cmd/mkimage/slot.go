@@ -98,7 +98,8 @@ func buildFIT(b board, s source, k *kernelTree, seal string) ([]byte, []weight, 
 		Arch: b.arch, Time: uint32(s.time), CRC32: b.crc32,
 		Kernel: fit.Part{Data: kernel, Compression: "gzip", Load: b.kernel, Entry: b.kernel},
 		Initrd: fit.Part{Data: initrd},
-		Slot:   fit.Slot{Compatible: s.board, Version: s.version, Payload: fit.Settings, Filesystem: squashfs.Settings},
+		Slot: fit.Slot{Compatible: s.board, Version: s.version, Payload: fit.Settings, Filesystem: squashfs.Settings,
+			Flavour: s.mark()},
 	}
 	if b.deviceTree != "" {
 		name := strings.ReplaceAll(b.deviceTree, "RELEASE", k.release)

@@ -40,7 +40,11 @@ type Slot struct {
 	Version    string // the release
 	Payload    string // how a compressed kernel and initrd were made: Settings
 	Filesystem string // how the blocks of the file system were made: squashfs.Settings
+	Flavour    string // developer, or empty for what may be released
 }
+
+// Developer is the flavour of an image that is open to whoever has wires on it. No publisher's key signs one.
+const Developer = "developer"
 
 // Image is a FIT. A part whose Data is empty is left out.
 type Image struct {
@@ -77,6 +81,9 @@ func Build(i Image) ([]byte, error) {
 	note.setText("version", i.Slot.Version)
 	note.setText("payload-settings", i.Slot.Payload)
 	note.setText("filesystem-settings", i.Slot.Filesystem)
+	if i.Slot.Flavour != "" {
+		note.setText("flavour", i.Slot.Flavour)
+	}
 	b := root.blob()
 	if len(b) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFIT, len(b), MaxSize)
@@ -147,7 +154,7 @@ func Parse(b []byte) (Image, error) {
 		return Image{}, fmt.Errorf("%w: not of a slot", ErrFIT)
 	}
 	i := Image{Time: root.cell("timestamp"), Slot: Slot{note.text("compatible"), note.text("version"),
-		note.text("payload-settings"), note.text("filesystem-settings")}}
+		note.text("payload-settings"), note.text("filesystem-settings"), note.text("flavour")}}
 	for _, p := range i.parts() {
 		n := images.child(p.name)
 		if n == nil {

@@ -33,7 +33,7 @@ func sample() Image {
 		Arch: "arm64", Time: 1700000000,
 		Kernel: Part{Data: prose(100_001), Compression: "gzip", Load: 0x40400000, Entry: 0x40400000},
 		Initrd: Part{Data: prose(5003)},
-		Slot:   Slot{"qemu-virt-arm64", "v1.2.3", Settings, "squashfs settings"},
+		Slot:   Slot{"qemu-virt-arm64", "v1.2.3", Settings, "squashfs settings", ""},
 	}
 }
 

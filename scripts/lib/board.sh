@@ -114,10 +114,11 @@ machine() {
 	emulator+=(-m 512 -nodefaults -display none)
 }
 
-# image_up_to_date IMAGE: nothing that goes into the image in this folder is newer than it.
+# image_up_to_date IMAGE: nothing that goes into the image in this folder is newer than it, and the kernel speaks on its
+# serial port, as whoever boots it in an emulator wants.
 image_up_to_date() {
 	local files
-	[[ -f $1/disk.img ]] || return
+	[[ -f $1/disk.img ]] && grep -q "^serial port: the kernel's" "$1/image.txt" || return
 	mapfile -t files < <(git ls-files -co --exclude-standard -- '*.go' '*.c' '*.h' go.mod scripts board/boot \
 		':!lab/*' ':!*_test.go')
 	[[ -z $(find "${files[@]}" -newer "$1/disk.img" -print -quit 2>/dev/null) ]]
