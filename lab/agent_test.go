@@ -41,7 +41,8 @@ type agentOptions struct {
 	apart  bool // configuration and owner's key are not in the state directory
 	// hold is an image before the lens. Nobody becomes the owner of such a camera by himself.
 	hold string
-	air  string // a capture that its radio hears
+	air  string   // a capture that its radio hears
+	args []string // more of the command line
 }
 
 // output collects what a process writes.
@@ -86,7 +87,7 @@ func startAgent(t *testing.T, o agentOptions) *agent {
 	if o.air != "" {
 		args = append(args, "--air", o.air)
 	}
-	a.cmd = exec.Command(program("agent"), args...)
+	a.cmd = exec.Command(program("agent"), append(args, o.args...)...)
 	a.cmd.Stderr = a.log
 	out, err := a.cmd.StdoutPipe()
 	if err != nil {
