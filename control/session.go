@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // SessionOptions are what a Session needs.
@@ -120,7 +121,7 @@ func (s *Session) OnlineSince(ctx context.Context, began time.Time) error {
 		if st := s.State(); st.Connected && st.Since.After(began) {
 			return nil
 		}
-		if !pause(ctx, 50*time.Millisecond) { // the old one is being closed
+		if monotime.Pause(ctx, 50*time.Millisecond) != nil { // the old one is being closed
 			return ctx.Err()
 		}
 	}

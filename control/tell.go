@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // tell empties the queue, gently after an outage: one event at a time, each when everybody has the one before.
 func (l *link) tell(ctx context.Context, outage time.Duration) {
-	if outage > afterOutage && !pause(ctx, jitter(gently)) {
+	if outage > afterOutage && monotime.Pause(ctx, jitter(gently)) != nil {
 		return
 	}
 	for {
@@ -26,13 +27,13 @@ func (l *link) tell(ctx context.Context, outage time.Duration) {
 		}
 		if err := l.everybody(e.Event, now); err != nil {
 			l.s.Log.Warn("event not told yet", "name", e.Name, "err", err)
-			if !pause(ctx, patience) {
+			if monotime.Pause(ctx, patience) != nil {
 				return
 			}
 			continue
 		}
 		l.s.Queue.told(e)
-		if !pause(ctx, pace) {
+		if monotime.Pause(ctx, pace) != nil {
 			return
 		}
 	}
@@ -98,16 +99,4 @@ func (l *link) reportTo(people []ed25519.PublicKey) error {
 		}
 	}
 	return nil
-}
-
-// pause waits; false: ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

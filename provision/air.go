@@ -8,6 +8,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
@@ -31,7 +32,7 @@ func (e *Engine) hear(ctx context.Context, found chan<- Offer) {
 			return
 		}
 		e.o.Log.Warn("air not heard, trying again", "err", err)
-		if pause(ctx, airRetry) != nil {
+		if monotime.Pause(ctx, airRetry) != nil {
 			return
 		}
 	}

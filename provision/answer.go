@@ -13,6 +13,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
@@ -97,7 +98,7 @@ func repeat(ctx context.Context, via string, own netip.Addr, a smartconfig.ACK) 
 		}
 		defer func() { confirmed(); <-ended }()
 	}
-	if pause(ctx, a.After) != nil {
+	if monotime.Pause(ctx, a.After) != nil {
 		return nil
 	}
 	for range a.Times {
@@ -109,7 +110,7 @@ func repeat(ctx context.Context, via string, own netip.Addr, a smartconfig.ACK) 
 				return err
 			}
 		}
-		if pause(ctx, a.Every) != nil {
+		if monotime.Pause(ctx, a.Every) != nil {
 			return nil
 		}
 	}

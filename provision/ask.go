@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // ErrBusy: a network is being tried, ask again in a minute.
@@ -62,7 +63,7 @@ func (e *Engine) obey(ctx context.Context, a ask) error {
 	}
 	a.answer <- err
 	if err == nil {
-		err = pause(ctx, courtesy)
+		err = monotime.Pause(ctx, courtesy)
 	}
 	return err
 }

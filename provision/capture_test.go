@@ -12,6 +12,7 @@ import (
 	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/codec/pcap"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
@@ -76,7 +77,7 @@ func TestCapture(t *testing.T) {
 		for begin := time.Now(); w.radio.joined() == "" && time.Since(begin) < time.Minute; {
 			round := time.Now()
 			for _, p := range packets {
-				if pause(t.Context(), p.At-time.Since(round)) != nil {
+				if monotime.Pause(t.Context(), p.At-time.Since(round)) != nil {
 					return
 				}
 				w.radio.send(1, hal.Packet{At: w.o.Now(), Bytes: p.Bytes, Length: p.Length})

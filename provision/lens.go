@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/provision/qr"
 )
 
@@ -45,7 +46,7 @@ func (e *Engine) watch(ctx context.Context, found chan<- Offer) {
 			return
 		}
 		e.o.Log.Warn("lens failed, trying again", "err", err)
-		if pause(ctx, lensRetry) != nil {
+		if monotime.Pause(ctx, lensRetry) != nil {
 			return
 		}
 	}
@@ -75,7 +76,7 @@ func (v *viewer) see(ctx context.Context, luma []byte, w, h, stride int) error {
 			return ctx.Err()
 		}
 	}
-	return pause(ctx, lookEvery-time.Since(begin))
+	return monotime.Pause(ctx, lookEvery-time.Since(begin))
 }
 
 // refuse tells what is wrong with a code that is meant for cameras. A poster on the wall is nobody's business.

@@ -255,18 +255,6 @@ func (e *Engine) welcome(o Offer) {
 	}
 }
 
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // country is that of the camera itself.
 func (e *Engine) country() string {
 	if e.o.Country == "" {

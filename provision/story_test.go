@@ -12,6 +12,7 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/codec/qrtext"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
@@ -341,7 +342,7 @@ func ownerErrs(t *testing.T, w *world) {
 	_ = stop()
 	w.o.Reach = func(ctx context.Context, l hal.Link) error {
 		if l.SSID == "Island" {
-			return pause(ctx, time.Hour)
+			return monotime.Pause(ctx, time.Hour)
 		}
 		return nil
 	}

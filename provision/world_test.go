@@ -19,6 +19,7 @@ import (
 	"github.com/ocellus/ocellus/codec/qrcode"
 	"github.com/ocellus/ocellus/codec/qrtext"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/internal/sealed"
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
@@ -239,7 +240,7 @@ func (l *lens) Look(ctx context.Context, see func(luma []byte, w, h, stride int)
 			}
 			continue
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := monotime.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -302,7 +303,7 @@ func (r *radio) Scan(ctx context.Context) ([]hal.Network, error) {
 		r.t.Error("scan while the air is open")
 	}
 	r.mu.Unlock()
-	if err := pause(ctx, time.Second); err != nil {
+	if err := monotime.Pause(ctx, time.Second); err != nil {
 		return nil, err
 	}
 	var list []hal.Network
@@ -330,7 +331,7 @@ func (r *radio) Join(ctx context.Context, c hal.Credentials, first func(error)) 
 	if n.hint != nil {
 		first(n.hint)
 	}
-	if err := pause(ctx, n.takes); err != nil {
+	if err := monotime.Pause(ctx, n.takes); err != nil {
 		return hal.Link{}, fmt.Errorf("join %q: %w", c.SSID, err)
 	}
 	switch {
@@ -457,7 +458,7 @@ func (w *world) phone(ctx context.Context, channel int, p smartconfig.Protocol, 
 	}
 	number := uint16(0)
 	for d := range sends {
-		if pause(ctx, d.Wait) != nil {
+		if monotime.Pause(ctx, d.Wait) != nil {
 			return
 		}
 		number++

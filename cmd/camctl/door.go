@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/vouch"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // door is a camera's LAN door, as a phone sees it.
@@ -127,7 +128,10 @@ func (d *door) explain(err error) error {
 func (d *door) insist(ctx context.Context, message []byte) ([]byte, error) {
 	raw, err := d.ask(ctx, http.MethodPost, "/v1/claim", message)
 	var no *refusal
-	for try := 0; err != nil && !errors.As(err, &no) && try < claimTries && pause(ctx, time.Second); try++ {
+	for try := 0; err != nil && !errors.As(err, &no) && try < claimTries; try++ {
+		if monotime.Pause(ctx, time.Second) != nil {
+			break
+		}
 		again, bad := openDoor(strings.TrimPrefix(d.base, "https://"), nil, func(ed25519.PublicKey) bool { return true })
 		if bad != nil {
 			return nil, bad

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/codec/label"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // erasedCamera is what is kept of a camera that forgot its owner, by the hexadecimal id that it had for him.
@@ -121,23 +122,11 @@ func (o owned) lost(ctx context.Context, before claim.Challenge, cause error) er
 		if now, bad := claim.ParseChallenge(raw); err == nil && bad == nil && now.Epoch > before.Epoch {
 			return errors.Join(fmt.Errorf("%s has forgotten you; its receipt was lost on the way", o.name), o.forget(nil))
 		}
-		if !pause(ctx, time.Second) {
+		if monotime.Pause(ctx, time.Second) != nil {
 			break
 		}
 	}
 	return fmt.Errorf("%s may have forgotten you, or not: %w; ask again", o.name, cause)
-}
-
-// pause waits, and reports whether there is time left.
-func pause(ctx context.Context, d time.Duration) bool {
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // erasedCommand lists the erase receipts.
@@ -241,7 +230,7 @@ func (c *acceptCommand) takeOver(ctx context.Context, s streams, offer claim.Off
 			return pairedCamera{Model: offer.Model, Fingerprint: fingerprint.String(), Address: offer.Address, ID: r.ID[:],
 				Operational: r.Operational, Hardware: offer.Challenge.Hardware, Receipt: raw}, err
 		}
-		if !pause(ctx, time.Second) {
+		if monotime.Pause(ctx, time.Second) != nil {
 			return pairedCamera{}, fmt.Errorf("its owner has not handed it over: %s", strings.TrimSpace(err.Error()))
 		}
 	}

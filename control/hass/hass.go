@@ -24,6 +24,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/envelope"
 	"github.com/ocellus/ocellus/control"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // Action is something that a plain message may do.
@@ -212,7 +213,7 @@ func (b *Bridge) Run(ctx context.Context, config control.HomeAssistantConfig, ca
 		case <-tick.C:
 			err = tell(false)
 		case <-b.birth:
-			if pause(ctx, rand.N(spread)) {
+			if monotime.Pause(ctx, rand.N(spread)) == nil {
 				err = tell(true)
 			}
 		case r := <-b.asked:
@@ -237,15 +238,4 @@ func (b *Bridge) act(ctx context.Context, r request, pictures string, publish co
 		err = publish(pictures, picture, false)
 	}
 	b.Log.Info("plain message", "action", r.action, "err", err)
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -1,8 +1,9 @@
 // Package monotime reads the one clock of the program: CLOCK_MONOTONIC, on which V4L2 drivers stamp their buffers
-// (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC) and on which every PTS counts (clock_gettime(2)).
+// (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC) and on which every PTS counts (clock_gettime(2)); and waits on it.
 package monotime
 
 import (
+	"context"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,19 @@ func Now() time.Duration {
 		panic("monotime: clock_gettime: " + err.Error()) // POSIX: fails only for a clock that does not exist
 	}
 	return time.Duration(ts.Nano())
+}
+
+// Pause waits for d, not at all where that is none, unless ctx ends first: then it returns ctx's error. Go's timers count
+// on the same clock.
+func Pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Wall returns the CLOCK_REALTIME time of the instant pts, by the difference of the two clocks at the moment of the

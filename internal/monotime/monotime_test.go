@@ -1,7 +1,10 @@
 package monotime
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -35,6 +38,23 @@ func TestWallKeepsDistances(t *testing.T) {
 	if diff := (d - time.Second).Abs(); diff > 10*time.Millisecond {
 		t.Errorf("one second later on the monotonic clock is %v later on the wall", d)
 	}
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for _, c := range []struct {
+			asked, want time.Duration
+			err         error
+		}{{time.Second, time.Second, nil}, {-time.Second, 0, nil}, {time.Hour, 59 * time.Second, context.DeadlineExceeded}} {
+			begin := time.Now()
+			if err := Pause(ctx, c.asked); !errors.Is(err, c.err) || time.Since(begin) != c.want {
+				t.Errorf("pause of %v: %v after %v, want %v after %v", c.asked, err, time.Since(begin), c.err, c.want)
+			}
+		}
+	})
 }
 
 func BenchmarkWall(b *testing.B) {
