@@ -1,8 +1,12 @@
 package access
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -99,3 +103,23 @@ func (h *Hardware) Private() ed25519.PrivateKey { return h.key }
 
 // Label is what is printed on the camera.
 func (h *Hardware) Label() label.Label { return h.label }
+
+// infoEasyConnect is a part of what is on labels (RFC 5869).
+const infoEasyConnect = "ocellus dpp 1"
+
+// EasyConnect is the key of Wi-Fi Easy Connect, on P-256; its public half is on the label. It follows from the hardware
+// key, so that a camera of before has one, too, and stands in no file. Who knows the one half of it, or the setup
+// secret, knows nothing of the hardware key.
+func (h *Hardware) EasyConnect() (*ecdsa.PrivateKey, error) {
+	const tries = 8 // one of four thousand million candidates is no number below the order of P-256
+	for n := range byte(tries) {
+		candidate, err := hkdf.Key(sha256.New, h.key.Seed(), nil, infoEasyConnect+string(rune(n)), 32)
+		if err != nil {
+			return nil, fmt.Errorf("key of Wi-Fi Easy Connect: %w", err)
+		}
+		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), candidate); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("key of Wi-Fi Easy Connect: none follows")
+}

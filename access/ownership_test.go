@@ -126,6 +126,24 @@ func TestHardware(t *testing.T) {
 	}
 }
 
+// TestEasyConnectKey pins what follows from a hardware key: it is on labels.
+func TestEasyConnectKey(t *testing.T) {
+	t.Parallel()
+	h := &Hardware{key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))}
+	key, err := h.EasyConnect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := label.EasyConnectText(&key.PublicKey)
+	if want := "DPP:C:81/6;V:2;K:MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADt6c7bHwtGD87CDfmVbJq8wT6Nh5c4blHgeMTjZ9Mz4E=;;"; err != nil || text != want {
+		t.Errorf("got %s, %v, want %s", text, err, want)
+	}
+	again, err := h.EasyConnect()
+	if err != nil || !again.Equal(key) {
+		t.Errorf("another key, %v", err)
+	}
+}
+
 func TestClaimBySecret(t *testing.T) {
 	t.Parallel()
 	var c camera

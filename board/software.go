@@ -29,7 +29,8 @@ func openSim(o Options, log *slog.Logger) (hal.Devices, error) {
 			return hal.Devices{}, fmt.Errorf("simulated radio: %w", err)
 		}
 	}
-	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log), Radio: radio, Monitor: radio.Monitor()},
+	return hal.Devices{Cameras: []hal.Camera{cam}, Encoders: softwareEncoders(log), Radio: radio, Monitor: radio.Monitor(),
+			EasyConnect: radio},
 		nil
 }
 

@@ -146,11 +146,13 @@ type Radio interface {
 // EasyConnect is a radio that a phone gives a network to by Wi-Fi Easy Connect (Wi-Fi Alliance, DPP version 2): the
 // phone has scanned the code on the label, in which the public half of a key stands, and encrypts the network for it.
 //
-// Law: Enroll listens on a channel of 2.4 GHz until a phone that knows the key has given a network, or ctx ends. It
-// joins nothing. It is ErrCountry and ErrBusy as Join is, and ErrBusy while the radio is in a network; ErrUnsupported
-// where the radio can't; ErrSecurity if the phone gave a network that asks for more than a passphrase.
+// Law (haltest.EasyConnect): Enroll listens on a channel of 2.4 GHz until a phone that knows the key (P-256, DER of SEC 1,
+// RFC 5915) has given a network, or ctx ends. It joins nothing. It is ErrCountry and ErrBusy as Join is, and ErrBusy
+// while the radio is in a network; ErrUnsupported where the radio can't, and for another channel; ErrSecurity if the
+// phone gave a network that asks for more than a passphrase. begun, where not nil, is told that a phone that knows the
+// key has begun, so that it can be given the second or two that it needs.
 type EasyConnect interface {
-	Enroll(ctx context.Context, key []byte, channel int) (Credentials, error) // key: P-256, DER of SEC 1 (RFC 5915)
+	Enroll(ctx context.Context, key []byte, channel int, begun func()) (Credentials, error)
 }
 
 // Monitor hears every frame on a channel, whoever it is for. Not every radio can: see Devices.

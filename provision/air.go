@@ -61,17 +61,34 @@ func (e *Engine) hearOnce(ctx context.Context, found chan<- Offer) error {
 	if err != nil {
 		return err
 	}
-	l := &listener{e: e, receiver: r, plan: smartconfig.NewPlan(e.o.Now(), channels, networks), found: found}
+	l := &listener{e: e, receiver: r, plan: smartconfig.NewPlan(e.o.Now(), channels, networks), found: found,
+		shares: e.enrolls()}
 	for {
-		err := l.run(ctx)
-		if !errors.Is(err, errScan) {
+		if err := l.between(ctx, l.run(ctx)); err != nil {
 			return err
 		}
-		if networks, err = e.scan(ctx); err != nil {
-			return err
-		}
-		l.plan.Scanned(e.o.Now(), networks)
 	}
+}
+
+// between does what needs a closed air: a scan, or the other's turn.
+func (l *listener) between(ctx context.Context, why error) error {
+	switch {
+	case errors.Is(why, errScan):
+		networks, err := l.e.scan(ctx)
+		if err == nil {
+			l.plan.Scanned(l.e.o.Now(), networks)
+		}
+		return err
+	case errors.Is(why, errTurn):
+		err := l.e.enroll(ctx, enrollTurn, l.found)
+		if errors.Is(err, hal.ErrUnsupported) {
+			l.shares = false
+			l.e.o.Log.Warn("no Wi-Fi Easy Connect", "err", err)
+			return nil
+		}
+		return err
+	}
+	return why
 }
 
 // scan looks which networks there are.
@@ -103,10 +120,13 @@ type listener struct {
 	step     smartconfig.Step
 	channel  int           // tuned to
 	since    time.Duration // what was captured before is of another channel
+	shares   bool          // the air with Wi-Fi Easy Connect
+	turn     time.Duration // until when it is this one's
 }
 
-// run listens until it has to scan.
+// run listens until it has to scan, or it is the other's turn. It stays with a sender that it suspects.
 func (l *listener) run(ctx context.Context) (err error) {
+	l.turn = l.e.o.Now() + airTurn
 	l.step = l.plan.Next(l.e.o.Now())
 	l.channel = l.step.Channel
 	if l.air, err = l.e.o.Monitor.Start(ctx, l.channel); err != nil {
@@ -114,8 +134,11 @@ func (l *listener) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.air.Close()) }()
 	for {
-		if l.step.Scan {
+		switch {
+		case l.step.Scan:
 			return errScan
+		case l.shares && l.plan.State() == smartconfig.Hopping && l.e.o.Now() >= l.turn:
+			return errTurn
 		}
 		if err := l.tune(ctx); err != nil {
 			return err

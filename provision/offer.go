@@ -16,9 +16,10 @@ type Carrier string
 
 // The carriers.
 const (
-	ByLens  Carrier = "lens"
-	ByAir   Carrier = "smartconfig"
-	ByOwner Carrier = "owner" // his word, through a door that knows his key
+	ByLens        Carrier = "lens"
+	ByAir         Carrier = "smartconfig"
+	ByEasyConnect Carrier = "easy_connect" // Wi-Fi Easy Connect
+	ByOwner       Carrier = "owner"        // his word, through a door that knows his key
 )
 
 // Offer is a network that somebody wants the camera to join, and perhaps who will own it.

@@ -1,6 +1,7 @@
 // Package provision brings a camera that has no network into one, and keeps it there. The camera listens on every input
 // at once: the lens for QR codes (provision/qr, codec/qrtext), the air for the lengths of a phone's packets
-// (provision/smartconfig), and what a door hands in. The first network that could be one wins, the other inputs stop,
+// (provision/smartconfig) and, in turns, for a phone that has scanned the label (Wi-Fi Easy Connect), and what a door
+// hands in. The first network that could be one wins, the other inputs stop,
 // and it is tried.
 //
 // Its laws:
@@ -52,12 +53,16 @@ type Owner interface {
 type Options struct {
 	Radio   hal.Radio
 	Monitor hal.Monitor // of the same radio; nil: it can't listen to the air
-	Lens    Lens        // nil: there is none
-	LED     hal.LED     // nil: there is none
-	Owner   Owner
-	Label   label.Label     // of this camera: what opens our own codes
-	State   statefile.Place // sealed by a key that a reset destroys: a password lies in it
-	Country string          // that holds where a code names none; empty: the world domain
+	// EasyConnect is the same radio, EasyConnectKey the key whose public half is on the label, as Enroll wants it; nil
+	// where no phone can give a network that way.
+	EasyConnect    hal.EasyConnect
+	EasyConnectKey []byte
+	Lens           Lens    // nil: there is none
+	LED            hal.LED // nil: there is none
+	Owner          Owner
+	Label          label.Label     // of this camera: what opens our own codes
+	State          statefile.Place // sealed by a key that a reset destroys: a password lies in it
+	Country        string          // that holds where a code names none; empty: the world domain
 
 	// Legacy are protocols of smartconfig.Legacy that are on. Whoever is in radio range reads them.
 	Legacy smartconfig.Protocol

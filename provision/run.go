@@ -131,8 +131,15 @@ func (e *Engine) open(ctx context.Context, air bool) *inputs {
 	if e.o.Lens != nil {
 		in.all.Go(func() { e.watch(ctx, in.found) })
 	}
-	if e.o.Monitor != nil && air {
-		in.all.Go(func() { e.hear(ctx, in.found) })
+	if air {
+		in.all.Go(func() {
+			if e.o.Monitor != nil {
+				e.hear(ctx, in.found)
+			}
+			if e.enrolls() && ctx.Err() == nil { // nothing is to be heard otherwise
+				e.enrollAlone(ctx, in.found)
+			}
+		})
 	}
 	return in
 }

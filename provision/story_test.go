@@ -35,6 +35,7 @@ func stories() map[string]func(t *testing.T, w *world) {
 		"a code that can be read in two ways":             twoReadings,
 		"a code of no use is shown":                       uselessCode,
 		"a phone tells a network by air":                  byAir,
+		"a phone gives a network by Wi-Fi Easy Connect":   byEasyConnect,
 		"protocols that anyone can read are off":          legacyOff,
 		"a camera with an owner parses nothing":           claimedIsDeaf,
 		"the inputs close when the camera is claimed":     claimedWhileListening,
@@ -216,6 +217,39 @@ func byAir(t *testing.T, w *world) {
 	}
 	cancel()
 	<-gone
+	_ = stop()
+}
+
+// byEasyConnect: the air and the key on the label take turns, a phone that began is not cut short, and its network is
+// nobody's claim.
+func byEasyConnect(t *testing.T, w *world) {
+	e, stop := w.start()
+	w.await(10*time.Second, "the first turn", func() bool { return w.radio.enrolled() > 0 })
+	turns, airs := w.radio.enrolled(), w.radio.openings()
+	<-time.After(20 * time.Second)
+	if n, air := w.radio.enrolled()-turns, w.radio.openings()-airs; n < 2 || n > 4 || air < 2 {
+		t.Errorf("in 20 s %d turns, the air was opened %d times", n, air)
+	}
+	w.radio.give(&hal.Credentials{SSID: "HomeNet", Security: hal.SecurityOther})
+	w.await(3*exchange, "a network that can't be joined is shown", w.shows(hal.NotJoined))
+	w.radio.give(&hal.Credentials{SSID: "HomeNet", Passphrase: homePassword})
+	w.await(30*time.Second, "in the network", w.in("HomeNet"))
+	w.await(time.Second, "stored", w.shows(hal.Unclaimed))
+	n := w.radio.enrolled()
+	<-time.After(20 * time.Second)
+	if s := e.Status(); w.radio.enrolled() != n || s.State != Provisioned || w.owner.expected() > 0 {
+		t.Errorf("%d turns in the network, %+v, %d tokens", w.radio.enrolled()-n, s, w.owner.expected())
+	}
+	_ = stop()
+
+	alone := newWorld(t) // a radio that can't listen to the air
+	alone.radio.networks["HomeNet"] = home()
+	alone.o.Monitor = nil
+	_, stop = alone.start()
+	alone.await(time.Second, "it waits for phones", func() bool { return alone.radio.enrolled() > 0 })
+	alone.radio.give(&hal.Credentials{SSID: "HomeNet", Passphrase: homePassword})
+	alone.await(20*time.Second, "in the network", alone.in("HomeNet"))
+	alone.owner.claim()
 	_ = stop()
 }
 

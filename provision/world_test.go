@@ -60,7 +60,8 @@ func newWorld(t testing.TB) *world {
 	w.o = Options{
 		Radio: w.radio, Monitor: w.radio, Lens: w.lens, LED: w.lamp, Owner: w.owner, Label: w.label, State: w.state(),
 		Now: func() time.Duration { return time.Since(w.began) }, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
-		Tell: func(context.Context, hal.Link, *smartconfig.Credentials) error { return nil },
+		Tell:        func(context.Context, hal.Link, *smartconfig.Credentials) error { return nil },
+		EasyConnect: w.radio, EasyConnectKey: []byte("a key"),
 	}
 	return w
 }
@@ -263,6 +264,8 @@ type radio struct {
 
 	mu      sync.Mutex // guards all below
 	in      hal.SSID
+	enrolls int              // how often it listened for Wi-Fi Easy Connect
+	gives   *hal.Credentials // what a phone gives as soon as it does, exchange later
 	country string
 	tries   []hal.Credentials
 	air     *air
@@ -357,6 +360,47 @@ func (r *radio) link() hal.Link {
 	}
 	return hal.Link{Network: hal.Network{SSID: r.in}, Address: netip.MustParsePrefix("192.0.2.7/24"),
 		Gateway: netip.MustParseAddr("192.0.2.1")}
+}
+
+// exchange is what a phone of Wi-Fi Easy Connect takes, longer than a turn.
+const exchange = 5 * time.Second
+
+func (r *radio) Enroll(ctx context.Context, key []byte, _ int, begun func()) (hal.Credentials, error) {
+	r.mu.Lock()
+	if r.air != nil || r.in != "" {
+		r.t.Error("enrolls while the air is open, or in a network")
+	}
+	if r.country == "" || string(key) != "a key" {
+		r.t.Errorf("enrolls in country %q with key %q", r.country, key)
+	}
+	r.enrolls++
+	c := r.gives
+	r.mu.Unlock()
+	if c == nil {
+		<-ctx.Done()
+		return hal.Credentials{}, fmt.Errorf("enroll: %w", ctx.Err())
+	}
+	begun()
+	if err := monotime.Pause(ctx, exchange); err != nil {
+		return hal.Credentials{}, err
+	}
+	if c.Security == hal.SecurityOther {
+		return hal.Credentials{}, fmt.Errorf("enroll: %w", hal.ErrSecurity)
+	}
+	return *c, nil
+}
+
+// give lets a phone give a network.
+func (r *radio) give(c *hal.Credentials) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gives = c
+}
+
+func (r *radio) enrolled() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.enrolls
 }
 
 func (r *radio) Leave(context.Context) error {

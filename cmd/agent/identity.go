@@ -177,6 +177,7 @@ func labelVerb(_ context.Context, w world, args []string) error {
 	set := flags(w, "label")
 	state := stateFlag(set)
 	name := set.String("board", "", "`board` that this is; found out if not given")
+	easyConnect := set.Bool("easy-connect", false, "the second code, which phones scan that know Wi-Fi Easy Connect")
 	if _, err := parse(set, args, 0); err != nil {
 		return err
 	}
@@ -190,6 +191,13 @@ func labelVerb(_ context.Context, w world, args []string) error {
 	}
 	o, _, err := openOwnership(l, b, *state, silent())
 	if err != nil {
+		return err
+	}
+	if *easyConnect {
+		text, err := easyConnectText(o.Hardware())
+		if err == nil {
+			_, err = fmt.Fprintln(w.out, text)
+		}
 		return err
 	}
 	text, err := o.Hardware().Label().Text()

@@ -73,6 +73,7 @@ func (a *agent) openProvision(c networkConfig, d hal.Devices, radio bool, log *s
 		Label: a.owner.Hardware().Label(), Country: c.Country, Legacy: c.Legacy.protocols(), Log: log,
 		State: a.safe.sealed("network"),
 	}
+	a.openEasyConnect(&o, d.EasyConnect, log)
 	if a.control != nil {
 		o.Reach = a.reachBroker
 	}

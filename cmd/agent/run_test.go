@@ -24,6 +24,7 @@ import (
 	"github.com/pion/rtp"
 
 	"github.com/ocellus/ocellus/board"
+	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
@@ -237,6 +238,10 @@ func TestUnclaimed(t *testing.T) {
 	}
 	if _, out, _ := agentVerb(t, "label", "--board", "sim", "--state", state); strings.TrimSpace(out) != r.label {
 		t.Errorf("agent label says %q, the agent said %q", out, r.label)
+	}
+	_, second, _ := agentVerb(t, "label", "--easy-connect", "--board", "sim", "--state", state)
+	if _, err := label.Parse(strings.TrimSpace(second)); !errors.Is(err, label.ErrDPP) {
+		t.Errorf("agent label --easy-connect says %q: %v", second, err)
 	}
 	owner := becomeOwner(t, r.ports.Web, r.label)
 	var doc statusDocument

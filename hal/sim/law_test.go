@@ -1,12 +1,15 @@
 package sim
 
 import (
+	"context"
+	"crypto/ecdsa"
 	"testing"
 	"time"
 
 	"github.com/ocellus/ocellus/codec/dot11"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/haltest"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // The laws count goroutines and descriptors of the process, so these tests are not parallel.
@@ -82,6 +85,21 @@ func TestRadioLaw(t *testing.T) {
 		raise = around(r, 6)
 		return r
 	}, haltest.RadioOptions{Raise: func(n *haltest.Network) error { return raise(n) }})
+}
+
+func TestEasyConnectLaw(t *testing.T) {
+	var radio *Radio
+	give := func(ctx context.Context, key *ecdsa.PublicKey, channel int, c hal.Credentials) error {
+		public, err := key.Bytes()
+		for err == nil && !radio.Configure(public, channel, c) {
+			err = monotime.Pause(ctx, time.Millisecond)
+		}
+		return err
+	}
+	haltest.EasyConnect(t, func(*testing.T) haltest.Enrollee {
+		radio = NewRadio()
+		return haltest.Enrollee{Radio: radio, EasyConnect: radio}
+	}, haltest.EasyConnectOptions{Raise: func(n *haltest.Network) error { return around(radio, 6)(n) }, Give: give, Channel: 6})
 }
 
 func TestMonitorLaw(t *testing.T) {

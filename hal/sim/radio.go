@@ -46,7 +46,8 @@ type Radio struct {
 	points  []raised
 	count   byte // of access points, ever
 	joined  *hal.Credentials
-	since   time.Time // of joined
+	enrolls *enrollment // nil: nobody waits for a phone
+	since   time.Time   // of joined
 }
 
 // raised is an access point and when it came.

@@ -14,15 +14,15 @@ import (
 )
 
 // Enroll implements hal.EasyConnect. wpa_supplicant does all of the protocol.
-func (r *Radio) Enroll(ctx context.Context, key []byte, channel int) (hal.Credentials, error) {
-	c, err := r.enroll(ctx, key, channel)
+func (r *Radio) Enroll(ctx context.Context, key []byte, channel int, begun func()) (hal.Credentials, error) {
+	c, err := r.enroll(ctx, key, channel, begun)
 	if err != nil {
 		return hal.Credentials{}, fmt.Errorf("enroll by %s: %w", r.o.Interface, err)
 	}
 	return c, nil
 }
 
-func (r *Radio) enroll(ctx context.Context, key []byte, channel int) (hal.Credentials, error) {
+func (r *Radio) enroll(ctx context.Context, key []byte, channel int, begun func()) (hal.Credentials, error) {
 	c, s, err := r.sending(ctx)
 	if err != nil {
 		return hal.Credentials{}, err
@@ -47,7 +47,7 @@ func (r *Radio) enroll(ctx context.Context, key []byte, channel int) (hal.Creden
 	if errors.Is(err, errFail) { // the one thing that it refuses all of
 		err = fmt.Errorf("%w (%w)", hal.ErrUnsupported, err)
 	}
-	var o offer
+	o := offer{begun: begun}
 	if err == nil {
 		err = o.follow(c, s)
 	}
@@ -106,12 +106,20 @@ func (o *offer) follow(c call, s *supplicant) error {
 }
 
 // offer is the network that a phone gives, event by event: its kinds of keys, its name, its passphrase or raw key.
-type offer struct{ credentials hal.Credentials }
+type offer struct {
+	credentials hal.Credentials
+	begun       func() // nil: it is told, or nobody wants to know
+}
 
 // take takes an event and reports whether the offer is whole. A value stands behind the event's name.
 func (o *offer) take(e event) (whole bool, err error) {
 	value := strings.TrimPrefix(e.text, e.name+" ")
 	switch e.name {
+	case "DPP-TX": // we answer whoever knows our key, and nobody else
+		if o.begun != nil {
+			o.begun()
+			o.begun = nil
+		}
 	case "DPP-CONFOBJ-AKM":
 		o.credentials = hal.Credentials{}
 		if !strings.Contains(value, "psk") && !strings.Contains(value, "sae") {

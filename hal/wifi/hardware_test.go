@@ -4,10 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -19,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/haltest"
 )
@@ -233,51 +230,30 @@ func TestHardwareStranger(t *testing.T) {
 	}
 }
 
-// TestHardwareEnroll: a configurator, which is another wpa_supplicant that the helper starts, gives a network to the
-// key that a label would have.
+// TestHardwareEnroll: phones give networks to the key that a label would have. A phone is another wpa_supplicant, which
+// the helper starts.
 func TestHardwareEnroll(t *testing.T) {
 	needAir(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fewChannels(t)
+	haltest.EasyConnect(t, func(*testing.T) haltest.Enrollee {
+		r, _ := openBoard()
+		return haltest.Enrollee{Radio: r, EasyConnect: r}
+	}, haltest.EasyConnectOptions{Raise: raise, Give: give, Channel: airChannel})
+}
+
+// give has the helper's phone give a network by the text of a label.
+func give(_ context.Context, key *ecdsa.PublicKey, _ int, c hal.Credentials) error {
+	uri, err := label.EasyConnectText(key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// SubjectPublicKeyInfo of a compressed point: 90 characters of it are the same for every key (DPP 2.0, 5.2.1).
-	public, err := hex.DecodeString("3039301306072a8648ce3d020106082a8648ce3d030107032200")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public = append(public, elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y)...)
-	uri := fmt.Sprintf("DPP:C:81/%d;M:020000000000;V:2;K:%s;;", airChannel, base64.StdEncoding.EncodeToString(public))
-	want := hal.Credentials{SSID: "caf\xe9 \"$(reboot)\"", Passphrase: "p@ss w0rd!\\"}
-	conf := fmt.Sprintf("ssid=%x pass=%x", string(want.SSID), []byte(want.Passphrase))
+	conf := fmt.Sprintf("ssid=%x pass=%x", string(c.SSID), string(c.Passphrase))
 	for name, text := range map[string]string{"uri": uri, "conf": conf} {
 		if err := os.WriteFile(filepath.Join(*airFolder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
-	r, _ := openBoard()
-	defer r.Close()
-	if err := errors.Join(r.Country(t.Context(), "DE"), r.Leave(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	helped := make(chan error, 1) // capacity 1: for the one call
-	go func() { helped <- tellHelper("configure") }()
-	begin := time.Now()
-	got, err := r.Enroll(ctx, der, airChannel)
-	if err != nil || got != want {
-		t.Errorf("got %q, %v, want %q", got.SSID, err, want.SSID)
-	}
-	t.Logf("VERDICT Wi-Fi Easy Connect: a network after %.2f s, the start of the configurator included",
-		time.Since(begin).Seconds())
-	if err := <-helped; err != nil {
-		t.Error(err)
-	}
+	return tellHelper("configure")
 }
 
 // recorded is wpa_supplicant's events and when they came.
