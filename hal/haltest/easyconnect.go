@@ -38,11 +38,6 @@ func EasyConnect(t *testing.T, open func(t *testing.T) Enrollee, o EasyConnectOp
 	run(t, easyConnectLaws(o), open, o.Skips)
 }
 
-// EasyConnectFindings checks what EasyConnect checks.
-func EasyConnectFindings(ctx context.Context, open func() Enrollee, o EasyConnectOptions) []Finding {
-	return findings(ctx, easyConnectLaws(o), open, o.Skips)
-}
-
 func easyConnectLaws(o EasyConnectOptions) []law[Enrollee] {
 	closing := func(country bool, check func(context.Context, Enrollee) error) func(context.Context, Enrollee) error {
 		return func(ctx context.Context, e Enrollee) (err error) {
