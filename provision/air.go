@@ -120,6 +120,7 @@ type listener struct {
 	step     smartconfig.Step
 	channel  int           // tuned to
 	since    time.Duration // what was captured before is of another channel
+	started  bool          // a channel was heard
 	shares   bool          // the air with Wi-Fi Easy Connect
 	turn     time.Duration // until when it is this one's
 }
@@ -130,8 +131,9 @@ func (l *listener) run(ctx context.Context) (err error) {
 	l.step = l.plan.Next(l.e.o.Now())
 	l.channel = l.step.Channel
 	if l.air, err = l.e.o.Monitor.Start(ctx, l.channel); err != nil {
-		return err
+		return l.gone(err)
 	}
+	l.started = true
 	defer func() { err = errors.Join(err, l.air.Close()) }()
 	for {
 		switch {
@@ -156,10 +158,19 @@ func (l *listener) tune(ctx context.Context) error {
 		return nil
 	}
 	if err := l.air.Tune(ctx, l.step.Channel); err != nil {
-		return err
+		return l.gone(err)
 	}
 	l.channel, l.since = l.step.Channel, l.e.o.Now()
 	return nil
+}
+
+// gone makes a passing trouble of a channel that was there and is no more: the regulatory domain has changed. What is
+// unsupported from the beginning stays so.
+func (l *listener) gone(err error) error {
+	if l.started && errors.Is(err, hal.ErrUnsupported) {
+		return errors.New("the channels have changed: " + err.Error())
+	}
+	return err
 }
 
 // dwell hears what there is until the step is over or the plan wants another one.

@@ -142,7 +142,7 @@ func (s *supplicant) ready(c call) error {
 }
 
 // countryPatience is for the kernel, which looks a country up in its database.
-const countryPatience = 2 * time.Second
+const countryPatience = time.Second
 
 // Country implements hal.Radio.
 func (r *Radio) Country(ctx context.Context, code string) error {
@@ -173,16 +173,51 @@ func (r *Radio) setCountry(ctx context.Context, code string) error {
 	if err := s.demand("SET country", code); err != nil {
 		return err
 	}
+	err = s.moved(c, code)
+	if errors.Is(err, hal.ErrCountry) {
+		err = s.insist(c, code)
+	}
+	if err == nil {
+		r.country = code
+	}
+	return err
+}
+
+// insist asks for a country by the way of another one: wpa_supplicant does not tell the kernel what it told it last, and
+// somebody else may have told it something since. A kernel that follows neither while a network is joined keeps to the
+// country that the network tells (IEEE 802.11-2020 9.4.2.8), and to ours as far as that allows.
+func (s *supplicant) insist(c call, code string) error {
+	other := elsewhere(code)
+	if err := s.demand("SET country", other); err != nil {
+		return err
+	}
+	away := s.moved(c, other)
+	if err := s.demand("SET country", code); err != nil {
+		return err
+	}
+	err := s.moved(c, code)
+	if errors.Is(away, hal.ErrCountry) && errors.Is(err, hal.ErrCountry) && s.associated() {
+		return nil
+	}
+	return err
+}
+
+// elsewhere is another domain than code.
+func elsewhere(code string) string {
+	if code == "00" {
+		return "US"
+	}
+	return "00"
+}
+
+// moved waits until the kernel is in a regulatory domain.
+func (s *supplicant) moved(c call, code string) error {
 	timer := time.NewTimer(countryPatience)
 	defer timer.Stop()
 	for {
 		now, err := regulatoryDomain()
-		if err != nil {
+		if err != nil || now == code {
 			return err
-		}
-		if now == code {
-			r.country = code
-			return nil
 		}
 		select {
 		case e, ok := <-s.news:
@@ -195,6 +230,12 @@ func (r *Radio) setCountry(ctx context.Context, code string) error {
 			return c.cause()
 		}
 	}
+}
+
+// associated reports whether wpa_supplicant is in a network.
+func (s *supplicant) associated() bool {
+	answer, err := s.ask("STATUS")
+	return err == nil && parseValues(answer)["wpa_state"] == "COMPLETED"
 }
 
 // errGone: wpa_supplicant ended during a call.
