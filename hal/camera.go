@@ -39,7 +39,7 @@ type DeviceInfo struct {
 	Bus    string // platform:fe980000.csi, usb-0000:01:00.0-1.2; may be empty
 }
 
-// Control is a knob that a camera with a built-in encoder and an encoder share.
+// Control is a knob of a camera, of an encoder, or of both where a camera has one built in.
 type Control int
 
 // The knobs. Values are ints as V4L2 has them.
@@ -47,6 +47,10 @@ const (
 	Bitrate  Control = iota + 1 // bits per second (V4L2_CID_MPEG_VIDEO_BITRATE)
 	GOP                         // pictures from one IDR to the next (V4L2_CID_MPEG_VIDEO_GOP_SIZE)
 	ForceIDR                    // the next picture becomes an IDR; the value is ignored (V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME)
+	// Exposure is how much lighter than by the camera's own choice pictures are, in thousandths of EV: -2000 takes a quarter
+	// of the light. 0 gives the choice back, and so does Close. A camera alone has it (V4L2_CID_AUTO_EXPOSURE_BIAS, or
+	// V4L2_CID_EXPOSURE_ABSOLUTE beside V4L2_CID_EXPOSURE_AUTO).
+	Exposure
 )
 
 func (c Control) String() string {
@@ -57,6 +61,8 @@ func (c Control) String() string {
 		return "gop"
 	case ForceIDR:
 		return "force_idr"
+	case Exposure:
+		return "exposure"
 	}
 	return "unknown"
 }

@@ -27,13 +27,15 @@ type viewer struct {
 	found chan<- Offer
 	eye   qr.Reader
 	reader
+	light bracket
 	last  qr.Hint
 	fault string // the text of the last code that was of no use: told once
 }
 
 // watch looks through the lens until ctx ends or the camera has an owner.
 func (e *Engine) watch(ctx context.Context, found chan<- Offer) {
-	v := &viewer{e: e, found: found, reader: reader{label: e.o.Label}}
+	v := &viewer{e: e, found: found, reader: reader{label: e.o.Label}, light: bracket{expose: e.o.Lens.Expose}}
+	defer v.light.end()
 	for {
 		err := e.o.Lens.Look(ctx, func(luma []byte, w, h, stride int) error {
 			return v.see(ctx, luma, w, h, stride)
@@ -60,6 +62,9 @@ func (v *viewer) see(ctx context.Context, luma []byte, w, h, stride int) error {
 	begin := time.Now()
 	v.eye.More = func() bool { return time.Since(begin) < lookBudget }
 	r := v.eye.Read(luma, w, h, stride)
+	if err := v.light.next(begin, len(r.Texts) > 0); err != nil {
+		v.e.o.Log.Warn("exposure not changed", "err", err)
+	}
 	if r.Hint != qr.None && r.Hint == v.last {
 		v.e.coach(r.Hint, hintFor)
 	}

@@ -40,6 +40,9 @@ type Lens interface {
 	// The luma of w by h pixels, stride bytes from one row to the next, is lent until see returns. A camera that has no
 	// pictures is hal.ErrUnsupported.
 	Look(ctx context.Context, see func(luma []byte, w, h, stride int) error) error
+	// Expose makes its pictures lighter than the camera would by itself, in thousandths of EV; 0 gives it the choice back.
+	// hal.ErrUnsupported where the camera can't.
+	Expose(milliEV int) error
 }
 
 // Owner knows whose the camera is; *access.Ownership does.

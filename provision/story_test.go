@@ -30,6 +30,7 @@ func home() *place { return &place{password: homePassword, channel: 6, takes: 2 
 func stories() map[string]func(t *testing.T, w *world) {
 	return map[string]func(t *testing.T, w *world){
 		"a standard code gives a network and no owner":    plainCode,
+		"a screen that is too bright is read":             tooBright,
 		"our code gives a network and says who may claim": ownCode,
 		"a wrong password is shown, and not tried again":  wrongPassword,
 		"a code that can be read in two ways":             twoReadings,
@@ -37,6 +38,7 @@ func stories() map[string]func(t *testing.T, w *world) {
 		"a phone tells a network by air":                  byAir,
 		"a phone gives a network by Wi-Fi Easy Connect":   byEasyConnect,
 		"protocols that anyone can read are off":          legacyOff,
+		"the channels change":                             fewerChannels,
 		"a camera with an owner parses nothing":           claimedIsDeaf,
 		"the inputs close when the camera is claimed":     claimedWhileListening,
 		"the owner changes the network":                   ownerChanges,
@@ -93,6 +95,41 @@ func plainCode(t *testing.T, w *world) {
 	_, stop = w.start() // the radio does not remember, the camera does
 	w.radio.in = ""
 	w.await(5*time.Second, "in the network again", w.in("HomeNet"))
+	_ = stop()
+}
+
+// tooBright: exposures take turns while a code is looked for, and only then.
+func tooBright(t *testing.T, w *world) {
+	w.lens.hold(t, "")
+	_, stop := w.start()
+	w.await(10*time.Second, "the third turn", func() bool { _, n := w.lens.exposures(); return n >= 3 })
+	w.lens.glaring(true)
+	w.lens.hold(t, homeCode)
+	took := w.await(6*time.Second, "in the network", w.in("HomeNet"))
+	t.Logf("in the network after %v", took)
+	w.await(time.Second, "stored", w.shows(hal.Unclaimed))
+	w.lens.glaring(false)
+	w.lens.hold(t, "")
+	w.owner.claim()
+	<-time.After(time.Second) // the lens is closed
+	_, changes := w.lens.exposures()
+	<-time.After(20 * time.Second)
+	if now, n := w.lens.exposures(); now != 0 || n != changes {
+		t.Errorf("with an owner: exposure %d, changed %d times", now, n-changes)
+	}
+	_ = stop()
+
+	fixed := newWorld(t)
+	fixed.radio.networks["HomeNet"] = home()
+	fixed.lens.fixed = true
+	fixed.lens.hold(t, "")
+	_, stop = fixed.start()
+	<-time.After(5 * time.Second)
+	fixed.lens.hold(t, homeCode)
+	fixed.await(5*time.Second, "in the network", fixed.in("HomeNet"))
+	if fixed.log.Len() == 0 || strings.Contains(fixed.log.String(), "exposure") {
+		t.Errorf("a camera that can't: %s", &fixed.log)
+	}
 	_ = stop()
 }
 
@@ -250,6 +287,27 @@ func byEasyConnect(t *testing.T, w *world) {
 	alone.radio.give(&hal.Credentials{SSID: "HomeNet", Passphrase: homePassword})
 	alone.await(20*time.Second, "in the network", alone.in("HomeNet"))
 	alone.owner.claim()
+	_ = stop()
+}
+
+// fewerChannels: a regulatory domain that somebody else changed is no reason to listen no more.
+func fewerChannels(t *testing.T, w *world) {
+	_, stop := w.start()
+	w.await(5*time.Second, "the air is open", func() bool { return w.radio.openings() > 0 })
+	w.radio.mu.Lock()
+	w.radio.narrow = true
+	w.radio.mu.Unlock()
+	<-time.After(10 * time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		w.phone(ctx, 6, smartconfig.ESPTouch2, smartconfig.Message{SSID: []byte("HomeNet"), Password: homePassword,
+			Key: w.label.Secret.Printed()})
+	}()
+	w.await(time.Minute, "in the network", w.in("HomeNet"))
+	cancel()
+	<-gone
 	_ = stop()
 }
 

@@ -187,6 +187,11 @@ type lens struct {
 	luma    []byte
 	looks   int // pictures that were looked at
 	onlyFor error
+
+	fixed    bool // its exposure can't be changed
+	glare    bool // what is held is one white spot, unless the exposure is dark
+	exposure int
+	exposed  int // how often it was changed
 }
 
 const lensWidth, lensHeight = 240, 240
@@ -221,13 +226,41 @@ func (l *lens) picture() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.looks++
+	if l.glare && l.exposure > -2000 {
+		return bytes.Repeat([]byte{235}, lensWidth*lensHeight)
+	}
 	return l.luma
+}
+
+// glaring says whether what is held is too bright.
+func (l *lens) glaring(glare bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.glare = glare
 }
 
 func (l *lens) seen() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.looks
+}
+
+// Expose blinds the lens where it has a glare, but for what the right exposure makes of it.
+func (l *lens) Expose(milliEV int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fixed {
+		return hal.ErrUnsupported
+	}
+	l.exposure = milliEV
+	l.exposed++
+	return nil
+}
+
+func (l *lens) exposures() (now, changes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.exposure, l.exposed
 }
 
 func (l *lens) Look(ctx context.Context, see func(luma []byte, w, h, stride int) error) error {
@@ -265,6 +298,7 @@ type radio struct {
 	mu      sync.Mutex // guards all below
 	in      hal.SSID
 	enrolls int              // how often it listened for Wi-Fi Easy Connect
+	narrow  bool             // it has 11 channels, and had 13
 	gives   *hal.Credentials // what a phone gives as soon as it does, exchange later
 	country string
 	tries   []hal.Credentials
@@ -423,6 +457,11 @@ func (r *radio) Link(context.Context) (hal.Link, error) {
 func (r *radio) Close() error { return nil }
 
 func (r *radio) Channels(context.Context) ([]int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.narrow {
+		return []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, nil
+	}
 	return []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, nil
 }
 
@@ -468,6 +507,9 @@ type air struct {
 func (a *air) Tune(_ context.Context, channel int) error {
 	a.radio.mu.Lock()
 	defer a.radio.mu.Unlock()
+	if a.radio.narrow && channel > 11 {
+		return hal.ErrUnsupported
+	}
 	a.channel = channel
 	return nil
 }

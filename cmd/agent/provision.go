@@ -101,6 +101,9 @@ func (l lens) Look(ctx context.Context, see func(luma []byte, w, h, stride int) 
 	})
 }
 
+// Expose implements provision.Lens.
+func (l lens) Expose(milliEV int) error { return l.source.Expose(milliEV) }
+
 // networkStatus is what network.status tells. Its keys are wire format: only ever added.
 type networkStatus struct {
 	State    provision.State  `json:"state"`

@@ -365,6 +365,9 @@ func (o CameraOptions) controlsAreHonest(ctx context.Context, c hal.Camera) erro
 		if err := wantError("Control 9999", cap.Control(noSuchControl, 1), hal.ErrUnsupported); err != nil {
 			return err
 		}
+		if err := exposureGoesBack(cap); err != nil {
+			return err
+		}
 		coded := cap.Mode().Format.Coded()
 		for control, value := range map[hal.Control]int{hal.Bitrate: 1_000_000, hal.GOP: 30, hal.ForceIDR: 0} {
 			err := cap.Control(control, value)
@@ -431,4 +434,18 @@ func (o CameraOptions) unplugged(ctx context.Context, c hal.Camera) error {
 		_, err := cap.Next(ctx)
 		return err
 	})
+}
+
+// exposureGoesBack: a camera whose exposure can be changed takes its own choice back.
+func exposureGoesBack(cap hal.Capture) error {
+	for n, ev := range []int{-2000, 1000, 0, 0} {
+		err := cap.Control(hal.Exposure, ev)
+		if errors.Is(err, hal.ErrUnsupported) && n == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("Control %v %d: %w", hal.Exposure, ev, err)
+		}
+	}
+	return nil
 }

@@ -131,8 +131,8 @@ func (c *fakeCapture) frame(flaw string) hal.Frame {
 	return f
 }
 
-func (c *fakeCapture) Control(hal.Control, int) error {
-	if c.camera.flaw == "says yes" {
+func (c *fakeCapture) Control(k hal.Control, value int) error {
+	if c.camera.flaw == "says yes" || k == hal.Exposure && (value != 0 || c.camera.flaw != "keeps exposure") {
 		return nil
 	}
 	return fmt.Errorf("fake: %w", hal.ErrUnsupported)
@@ -183,6 +183,7 @@ func TestSuiteCatchesCamera(t *testing.T) {
 		{"other error", "close unblocks next"},
 		{"close once", "close is idempotent"},
 		{"says yes", "controls are honest"},
+		{"keeps exposure", "controls are honest"},
 		{"leaks goroutine", "start after close works"},
 		{"leaks descriptor", "start after close works"},
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ocellus/ocellus/codec/h264"
@@ -46,6 +47,8 @@ type Camera struct {
 	clip   hal.Mode // zero without a clip
 	faults Faults
 	held   *held // nil for none
+
+	exposure atomic.Int32 // of the capture that is open, in thousandths of EV
 
 	mu   sync.Mutex // guards open
 	open *capture

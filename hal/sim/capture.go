@@ -132,8 +132,20 @@ func (c *capture) wait(ctx context.Context, changed <-chan struct{}, d time.Dura
 
 func (c *capture) closedError() error { return fmt.Errorf("capture sim: %w", hal.ErrClosed) }
 
-// Control implements hal.Capture: neither a card nor a clip has knobs.
-func (c *capture) Control(k hal.Control, _ int) error {
+// maxExposure is how far a card's exposure goes to either side, in thousandths of EV.
+const maxExposure = 6000
+
+// Control implements hal.Capture: a card has exposure, a clip nothing.
+func (c *capture) Control(k hal.Control, value int) error {
+	select {
+	case <-c.done:
+		return c.closedError()
+	default:
+	}
+	if k == hal.Exposure && c.mode.Format.Raw() {
+		c.camera.exposure.Store(int32(max(-maxExposure, min(maxExposure, value))))
+		return nil
+	}
 	return fmt.Errorf("capture sim: %v: %w", k, hal.ErrUnsupported)
 }
 
@@ -146,6 +158,7 @@ func (c *capture) Close() error {
 		c.closed = true
 		err = c.player.close()
 		c.mu.Unlock()
+		c.camera.exposure.Store(0)
 		c.camera.mu.Lock()
 		c.camera.open = nil
 		c.camera.mu.Unlock()

@@ -21,6 +21,7 @@ type state struct {
 	plug      int // how often it was plugged in again
 	stalled   bool
 	late      time.Duration
+	glare     int // in thousandths of EV
 	size      size
 	sizes     int           // how often the size was changed
 	changed   chan struct{} // closed by the next change
@@ -84,6 +85,10 @@ func (f *Faults) Gap(n uint32) { f.change(func() { f.gap += n }) }
 
 // Late delivers each picture so much later than its PTS says; 0 ends it.
 func (f *Faults) Late(by time.Duration) { f.change(func() { f.state.late = by }) }
+
+// Glare makes what is held before the lens a screen that is so much lighter than what the camera is set to, in
+// thousandths of EV: its white is cut off, and its black, which glows, is grey. 0 ends it.
+func (f *Faults) Glare(milliEV int) { f.change(func() { f.state.glare = milliEV }) }
 
 // Damage spoils the next n buffers.
 func (f *Faults) Damage(d Damage, n int) {

@@ -83,8 +83,9 @@ func readHeld(path string) (*image.Gray, error) {
 // heldShare is how much of a picture's height a held image takes, in 36ths: all above the card's barcode.
 const heldShare = 30
 
-// draw draws what is held over an I420 picture of w by h pixels, in limited range and without colour.
-func (h *held) draw(data []byte, w, height int) {
+// draw draws what is held over an I420 picture of w by h pixels, in limited range and without colour, lit as a screen
+// with a glare is.
+func (h *held) draw(data []byte, w, height, glare int, factor float64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.look(); err != nil || h.luma == nil {
@@ -97,7 +98,14 @@ func (h *held) draw(data []byte, w, height int) {
 	}
 	left := (w - wide) / 2 &^ 1
 	for y := range tall {
-		copy(data[y*w+left:], h.scaled.Pix[y*wide:(y+1)*wide])
+		row := data[y*w+left:][:wide]
+		copy(row, h.scaled.Pix[y*wide:(y+1)*wide])
+		if glare != 0 {
+			for x, v := range row {
+				row[x] = byte(limitedBlack + glow + int(v-limitedBlack)*(limitedWhite-limitedBlack-glow)/(limitedWhite-limitedBlack))
+			}
+		}
+		expose(row, factor*lighter(glare))
 	}
 	for plane := range 2 {
 		chroma := data[w*height+plane*(w/2)*(height/2):]

@@ -87,6 +87,47 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestGlare: a screen that glares is one white spot, until the exposure is dark enough; Close gives the choice back.
+func TestGlare(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "held.png")
+	writeImage(t, path, 300, 300)
+	cam, err := NewCamera(Options{Hold: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cam.Faults().Glare(7000)
+	const w, h = 640, 480
+	mode := hal.Mode{Format: hal.YU12, Width: w, Height: h, Rate: hal.FPS(30)}
+	for round := range 2 {
+		capture, err := cam.Start(t.Context(), mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := 256
+		for _, ev := range []int{0, -2000, -4000} {
+			if ev != 0 {
+				if err := capture.Control(hal.Exposure, ev); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f, err := capture.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := f.Data[h/3*w:]
+			black, white := int(row[w/2-30]), int(row[w/2+30])
+			if white != 235 || black >= last || (ev == 0) != (black == white) {
+				t.Errorf("round %d, exposure %d: got %d and %d, last black %d", round, ev, black, white, last)
+			}
+			last = black
+		}
+		if err := capture.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestHoldRefuses(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "held.png")

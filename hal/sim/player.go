@@ -48,8 +48,10 @@ func (p *cardPlayer) next(now time.Duration, drop uint32) (hal.Frame, error) {
 	f := hal.Frame{Format: hal.YU12, Width: p.mode.Width, Height: p.mode.Height, Data: p.data,
 		PTS: p.due(), Seq: p.n, Lost: p.n - first}
 	p.card.Draw(p.data, testcard.Stamp{Frame: f.Seq, CapturedNS: uint64(p.camera.wall(f.PTS).UnixNano())})
+	factor := lighter(int(p.camera.exposure.Load()))
+	expose(p.data[:p.mode.Width*p.mode.Height], factor)
 	if p.camera.held != nil {
-		p.camera.held.draw(p.data, p.mode.Width, p.mode.Height)
+		p.camera.held.draw(p.data, p.mode.Width, p.mode.Height, p.camera.faults.look().glare, factor)
 	}
 	p.n++
 	return f, nil

@@ -155,6 +155,12 @@ type queryCtrl struct { // struct v4l2_queryctrl
 	_             [2]uint32
 }
 
+type queryMenu struct { // struct v4l2_querymenu, of an integer menu
+	id, index uint32
+	value     [2]uint32 // of 64 bits, in a structure that is packed
+	_         [7]uint32
+}
+
 type selection struct { // struct v4l2_selection
 	typ, target, flags uint32
 	left, top          int32
@@ -208,6 +214,10 @@ const (
 	ctrlMenu        = 3 // V4L2_CTRL_TYPE_MENU
 	headerJoined    = 1 // V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME
 	bitrateModeCBR  = 1 // V4L2_MPEG_VIDEO_BITRATE_MODE_CBR
+	exposureManual  = 1 // V4L2_EXPOSURE_MANUAL
+	cidExposureAuto = 0x009a0901
+	cidExposureTime = 0x009a0902 // V4L2_CID_EXPOSURE_ABSOLUTE
+	cidExposureBias = 0x009a0913 // V4L2_CID_AUTO_EXPOSURE_BIAS
 	cidBFrames      = 0x009909ca
 	cidGOPSize      = 0x009909cb
 	cidBitrateMode  = 0x009909ce
@@ -240,8 +250,10 @@ const (
 	vidiocStreamOff    = iow | v | 19 | unsafe.Sizeof(int32(0))<<16
 	vidiocGParm        = iowr | v | 21 | unsafe.Sizeof(streamParm{})<<16
 	vidiocSParm        = iowr | v | 22 | unsafe.Sizeof(streamParm{})<<16
+	vidiocGCtrl        = iowr | v | 27 | unsafe.Sizeof(control{})<<16
 	vidiocSCtrl        = iowr | v | 28 | unsafe.Sizeof(control{})<<16
 	vidiocQueryCtrl    = iowr | v | 36 | unsafe.Sizeof(queryCtrl{})<<16
+	vidiocQueryMenu    = iowr | v | 37 | unsafe.Sizeof(queryMenu{})<<16
 	vidiocTryFmt       = iowr | v | 64 | unsafe.Sizeof(format{})<<16
 	vidiocEnumFrmSizes = iowr | v | 74 | unsafe.Sizeof(frmSizeEnum{})<<16
 	vidiocEnumFrmIvals = iowr | v | 75 | unsafe.Sizeof(frmIvalEnum{})<<16

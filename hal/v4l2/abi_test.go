@@ -29,6 +29,7 @@ func abi() map[string]uintptr {
 		pl plane
 		ct control
 		qc queryCtrl
+		qm queryMenu
 		se selection
 		ec encoderCmd
 	)
@@ -88,6 +89,8 @@ func abi() map[string]uintptr {
 		"offsetof v4l2_queryctrl.minimum":                    unsafe.Offsetof(qc.min),
 		"offsetof v4l2_queryctrl.step":                       unsafe.Offsetof(qc.step),
 		"offsetof v4l2_queryctrl.flags":                      unsafe.Offsetof(qc.flags),
+		"sizeof v4l2_querymenu":                              unsafe.Sizeof(qm),
+		"offsetof v4l2_querymenu.value":                      unsafe.Offsetof(qm.value),
 		"sizeof v4l2_selection":                              unsafe.Sizeof(se),
 		"offsetof v4l2_selection.target":                     unsafe.Offsetof(se.target),
 		"offsetof v4l2_selection.r":                          unsafe.Offsetof(se.left),
@@ -111,6 +114,12 @@ func numbers(sizes map[string]uintptr) map[string]uintptr {
 		"VIDIOC_STREAMOFF":                          vidiocStreamOff,
 		"VIDIOC_G_PARM":                             vidiocGParm,
 		"VIDIOC_S_PARM":                             vidiocSParm,
+		"VIDIOC_G_CTRL":                             vidiocGCtrl,
+		"VIDIOC_QUERYMENU":                          vidiocQueryMenu,
+		"V4L2_EXPOSURE_MANUAL":                      exposureManual,
+		"V4L2_CID_EXPOSURE_AUTO":                    cidExposureAuto,
+		"V4L2_CID_EXPOSURE_ABSOLUTE":                cidExposureTime,
+		"V4L2_CID_AUTO_EXPOSURE_BIAS":               cidExposureBias,
 		"VIDIOC_S_CTRL":                             vidiocSCtrl,
 		"VIDIOC_QUERYCTRL":                          vidiocQueryCtrl,
 		"VIDIOC_TRY_FMT":                            vidiocTryFmt,

@@ -121,6 +121,8 @@ type capture struct {
 	size   int // of a whole raw picture, else 0
 	q      *queue
 
+	exposure exposure
+
 	// Of the goroutine that calls Next:
 	lent    int // index of the buffer that the caller has, -1 if none
 	scratch []byte
@@ -368,12 +370,19 @@ func (c *capture) Control(k hal.Control, value int) error {
 		return err
 	}
 	defer c.leave()
-	return c.d.control(k, value)
+	if k != hal.Exposure {
+		return c.d.control(k, value)
+	}
+	if err := c.exposure.set(c.d, value); err != nil {
+		return fmt.Errorf("%v: %w", k, err)
+	}
+	return nil
 }
 
 func (c *capture) Close() error {
 	return c.shut(func() error {
 		defer c.cam.busy.Store(false)
+		c.exposure.restore(c.d)
 		return c.q.stop()
 	})
 }

@@ -189,18 +189,33 @@ func lacks(err error) bool {
 // setControl sets the first of ids that the device has, to the nearest value that it takes.
 func (d *device) setControl(value int, ids ...uint32) error {
 	for _, id := range ids {
-		q := queryCtrl{id: id}
-		err := d.k.ioctl(vidiocQueryCtrl, unsafe.Pointer(&q))
-		if lacks(err) || err == nil && q.flags&(ctrlDisabled|ctrlReadOnly) != 0 {
+		q, err := d.queryControl(id)
+		if errors.Is(err, hal.ErrUnsupported) {
 			continue
 		}
 		if err != nil {
-			return fault("query control of", d.path, err)
+			return err
 		}
 		c := control{id: id, value: q.nearest(value)}
 		return fault(fmt.Sprintf("set control %#x of", id), d.path, d.k.ioctl(vidiocSCtrl, unsafe.Pointer(&c)))
 	}
 	return fmt.Errorf("set control of %s: %w", d.path, hal.ErrUnsupported)
+}
+
+// queryControl describes a control that can be set.
+func (d *device) queryControl(id uint32) (queryCtrl, error) {
+	q := queryCtrl{id: id}
+	err := d.k.ioctl(vidiocQueryCtrl, unsafe.Pointer(&q))
+	if lacks(err) || err == nil && q.flags&(ctrlDisabled|ctrlReadOnly) != 0 {
+		return q, fmt.Errorf("control %#x of %s: %w", id, d.path, hal.ErrUnsupported)
+	}
+	return q, fault("query control of", d.path, err)
+}
+
+func (d *device) getControl(id uint32) (int32, error) {
+	c := control{id: id}
+	err := d.k.ioctl(vidiocGCtrl, unsafe.Pointer(&c))
+	return c.value, fault(fmt.Sprintf("read control %#x of", id), d.path, err)
 }
 
 // nearest clamps value to the control's range and grid.

@@ -21,7 +21,8 @@ type fakeKernel struct {
 	ivals     map[uint32][]frmIvalEnum // by pixel format
 	negotiate func(f *format)          // what S_FMT and TRY_FMT make of a wish; nil takes it as it is
 	controls  map[uint32]queryCtrl
-	give      map[uint32]int // buffers that REQBUFS gives whatever was asked, by buffer type
+	menus     map[uint32][]int64 // of integers
+	give      map[uint32]int     // buffers that REQBUFS gives whatever was asked, by buffer type
 	encoder   *fakeEncoder
 
 	mu      sync.Mutex // guards what follows
@@ -152,7 +153,7 @@ func (k *fakeKernel) answer(request uintptr, arg unsafe.Pointer) error {
 		return k.format(request, (*format)(arg))
 	case vidiocGParm, vidiocSParm:
 		return k.interval(request, (*streamParm)(arg))
-	case vidiocQueryCtrl, vidiocSCtrl:
+	case vidiocQueryCtrl, vidiocQueryMenu, vidiocGCtrl, vidiocSCtrl:
 		return k.control(request, arg)
 	case vidiocSSelection:
 		k.crop = *(*selection)(arg)
@@ -232,6 +233,9 @@ func (k *fakeKernel) interval(request uintptr, p *streamParm) error {
 	return nil
 }
 
+// noItem is a gap in a menu.
+const noItem = -1 << 40
+
 func (k *fakeKernel) control(request uintptr, arg unsafe.Pointer) error {
 	if request == vidiocQueryCtrl {
 		q := (*queryCtrl)(arg)
@@ -242,10 +246,26 @@ func (k *fakeKernel) control(request uintptr, arg unsafe.Pointer) error {
 		*q = have
 		return nil
 	}
+	if request == vidiocQueryMenu {
+		m := (*queryMenu)(arg)
+		menu := k.menus[m.id]
+		if int(m.index) >= len(menu) || menu[m.index] == noItem {
+			return unix.EINVAL
+		}
+		m.value = [2]uint32{uint32(menu[m.index]), uint32(menu[m.index] >> 32)}
+		return nil
+	}
 	c := (*control)(arg)
 	have, ok := k.controls[c.id]
 	if !ok {
 		return unix.EINVAL
+	}
+	if request == vidiocGCtrl {
+		c.value = have.initial
+		if set := k.values[c.id]; len(set) > 0 {
+			c.value = set[len(set)-1]
+		}
+		return nil
 	}
 	if c.value < have.min || c.value > have.max {
 		return unix.ERANGE
