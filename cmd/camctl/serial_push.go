@@ -11,6 +11,7 @@ import (
 
 	"github.com/ocellus/ocellus/console/link/caller"
 	"github.com/ocellus/ocellus/console/link/wire"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // serialPush sends a bundle over a serial line.
@@ -52,8 +53,8 @@ func (p *serialPush) push(ctx context.Context, h home) (version string, err erro
 		if tries == 0 {
 			fmt.Fprintf(p.out, "the line broke off; going on when it is back (%v)\n", err)
 		}
-		if !pause(ctx, portPause) {
-			return "", ctx.Err()
+		if err := monotime.Pause(ctx, portPause); err != nil {
+			return "", err
 		}
 	}
 }
