@@ -4,7 +4,7 @@
 //	camctl pair --label -                                   makes you the owner of the camera with this label
 //	camctl discover                                         the cameras of this link
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
-//	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door or a broker
+//	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door, a broker, or a serial line
 //	camctl events CAMERA                                    tells what happens there
 //	camctl network status|scan|join|forget NAME             the Wi-Fi network of a camera of yours
 //	camctl fleet simulate --broker mqtt://broker:1883       plays many cameras and their back end
@@ -12,6 +12,7 @@
 //	camctl picture 1280 720 < frames.gray                   reads the test card's clock out of decoded pictures
 //	camctl pair, owner, grant, revoke, accept, hand-over, unbind    what a phone does (docs/provisioning.md)
 //	camctl ota init|build|publish|renew|rollout|root|verify keys and repository of signed updates
+//	camctl factory --key FILE -o DIR /dev/ttyUSB0 ...       finishes new boards (docs/factory.md)
 //	camctl version
 //
 // Exit codes: 0 all is well; 1 something else went wrong; 2 the command line; 3 the camera can't be reached; 4 the
@@ -72,6 +73,7 @@ type commands struct {
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
 	Network  networkCommand  `cmd:"" help:"The Wi-Fi network of a camera: how it stands, which there are, another one."`
 	Fleet    fleetCommands   `cmd:"" help:"Many cameras: try out a broker or a cluster."`
+	Factory  factoryCommands `cmd:"" help:"Finish new boards: self-test, label, report."`
 	Picture  pictureCommand  `cmd:"" help:"Read frame number and capture time out of raw pictures of the test card on stdin."`
 	Ota      otaCommands     `cmd:"" help:"Publish updates: keys, releases, rollouts."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
