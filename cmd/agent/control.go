@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -132,6 +133,18 @@ func (c *controls) config() control.Config {
 		config.Broker, config.CA = "mqtts://"+c.broker.Addr().String(), string(c.broker.Root())
 	}
 	return config
+}
+
+// noBroker says why the camera has no connection to the broker that its configuration names; nil where it names none.
+func (a *agent) noBroker() error {
+	if a.control.config().Broker == control.Off {
+		return nil
+	}
+	if a.control.session == nil {
+		return errors.New("no commands over a broker")
+	}
+	s := a.control.session.State()
+	return told(s.Connected, "no connection to the broker: "+cmp.Or(s.Error, "not yet"))
 }
 
 // refused tells the owner of what strangers try, once in ten seconds.

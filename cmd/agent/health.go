@@ -23,6 +23,7 @@ type health struct {
 	state  string // the directory whose disk must have room
 	petted func() bool
 	down   func() []string // parts that do not run
+	broker func() error    // why there is no connection to the broker; nil: there is one, or none is wanted
 
 	mu    sync.Mutex // guards all below
 	until time.Time  // so long the pictures are wanted
@@ -46,6 +47,7 @@ func (h *health) facts(ctx context.Context) []ota.Fact {
 		fact("frames", h.frames(ctx)),
 		fact("rtsp", answersRTSP(ctx, h.rtsp)),
 		fact("network", network()),
+		fact("control", h.broker()),
 		fact("space", space(h.state)),
 		fact("watchdog", told(h.petted(), "there is none, or it is not petted")),
 		fact("parts", partsDown(h.down())),

@@ -56,7 +56,7 @@ func (a *agent) openUpdates(state string, c updateConfig, rtsp string, log *slog
 	log = log.With("part", "update")
 	u := &updates{log: log, hubs: a.source.Hubs(), window: c.Window, again: a.again,
 		health: &health{hub: a.source.Hub("main"), rtsp: rtsp, state: state, petted: a.supervisor.Petted,
-			down: a.partsDown}}
+			down: a.partsDown, broker: a.noBroker}}
 	a.updates = u
 	if u.unable = u.open(a, state, c); u.unable != nil {
 		log.Warn("no updates", "err", u.unable)

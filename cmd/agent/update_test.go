@@ -106,7 +106,8 @@ func TestFrames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := &health{hub: stream.NewHub("main", stream.HubOptions{}), state: t.TempDir(),
-			petted: func() bool { return true }, down: func() []string { return []string{"record"} }}
+			petted: func() bool { return true }, down: func() []string { return []string{"record"} },
+			broker: func() error { return errNoAnswer }}
 		good := map[string]bool{}
 		begin := time.Now()
 		for _, f := range h.facts(t.Context()) {
@@ -115,7 +116,7 @@ func TestFrames(t *testing.T) {
 		if took := time.Since(begin); took < firstLook || took > firstLook+rtspWaits {
 			t.Errorf("looked for %v, want %v for the first pictures", took, firstLook)
 		}
-		if good["frames"] || good["rtsp"] || good["parts"] || !good["space"] || !good["watchdog"] {
+		if good["frames"] || good["rtsp"] || good["parts"] || good["control"] || !good["space"] || !good["watchdog"] {
 			t.Errorf("got %v", good)
 		}
 		if !h.watching() || h.hub.Stats().Subscribers != 1 {
