@@ -169,10 +169,22 @@ func order(word string) error {
 // or stick: there is no file system that the kernel would have to believe.
 const cardPartition = "update"
 
-// Card returns the node of a bundle that somebody has put into a slot for cards; fs.ErrNotExist for none.
-func Card(b Board) (string, error) {
-	if b.Simulated {
+// simCard is the directory in which a bundle is a card of the simulated board's.
+const simCard = "sim/card"
+
+// Card returns the node of a bundle that somebody has put into a slot for cards; fs.ErrNotExist for none. On the
+// simulated board it is the first file of sim/card in the state directory.
+func Card(b Board, state string) (string, error) {
+	if !b.Simulated {
+		return blockslot.Partition(cardPartition)
+	}
+	dir := filepath.Join(state, simCard)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	if len(files) == 0 {
 		return "", fs.ErrNotExist
 	}
-	return blockslot.Partition(cardPartition)
+	return filepath.Join(dir, files[0].Name()), nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // cardEvery is how often a card is looked for.
-const cardEvery = 10 * time.Second
+const cardEvery = 2 * time.Second
 
 // cards installs what is on a card, once for each time that one is put in. Nobody stands behind a card: a release that
 // failed here before is not tried again because of it, and a rollout counts. find names its node, fs.ErrNotExist for none.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ type updates struct {
 	engine *ota.Engine // nil where the board takes no updates
 	unable error       // why not
 	boot   board.Boot
+	secure *tls.Config
 	source ota.Source // nil: no repository is configured
 	where  string     // its URL
 	health *health
@@ -63,11 +65,9 @@ func (a *agent) openUpdates(state string, c updateConfig, rtsp string, log *slog
 		return
 	}
 	a.supervisor.Add(supervise.Part{Name: "update", Run: u.run, Lasting: true})
-	if !a.board.Simulated {
-		a.supervisor.Add(supervise.Part{Name: "card", Run: func(ctx context.Context) error {
-			return u.cards(ctx, func() (string, error) { return board.Card(a.board) }, u.installCard)
-		}, Lasting: true})
-	}
+	a.supervisor.Add(supervise.Part{Name: "card", Run: func(ctx context.Context) error {
+		return u.cards(ctx, func() (string, error) { return board.Card(a.board, state) }, u.installCard)
+	}, Lasting: true})
 }
 
 func (u *updates) open(a *agent, state string, c updateConfig) error {
@@ -82,9 +82,12 @@ func (u *updates) open(a *agent, state string, c updateConfig) error {
 		return fmt.Errorf("this system was built without an update root key (make image ROOT=FILE): %w", hal.ErrUnsupported)
 	}
 	device, err := deviceOf(u.boot.System, a.lasting.persist, u.log)
+	if err == nil {
+		u.secure, err = c.secure(u.boot.System.Built)
+	}
 	if err == nil && c.Repository != "" {
 		u.where = c.Repository
-		u.source, err = httprepo.New(c.Repository, nil, httprepo.Limits{})
+		u.source, err = httprepo.New(c.Repository, u.secure, httprepo.Limits{})
 	}
 	if err == nil {
 		u.engine, err = ota.Open(ota.Options{
@@ -229,7 +232,7 @@ func (u *updates) carrier(ctx context.Context, args otaArgs) (ota.Source, ota.As
 	case args.Bundle:
 		return nil, ota.Ask{}, fmt.Errorf("%w: no bundle comes behind the question", errBadRequest)
 	case args.URL != "":
-		r, err := httprepo.New(args.URL, nil, httprepo.Limits{})
+		r, err := httprepo.New(args.URL, u.secure, httprepo.Limits{})
 		if err != nil {
 			return nil, ota.Ask{}, fmt.Errorf("%w: %w", errBadRequest, err)
 		}

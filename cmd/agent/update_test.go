@@ -57,11 +57,26 @@ func TestUpdateConfig(t *testing.T) {
 	if err := defaultUpdate().Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := updateConfig{Repository: "ftp://example.com/", Every: time.Second, Trial: time.Hour}
+	bad := updateConfig{Repository: "ftp://example.com/", CA: "none", Every: time.Second, Trial: time.Hour}
 	err := bad.Validate()
-	for _, key := range []string{"repository: ", "every: ", "trial: "} {
+	for _, key := range []string{"repository: ", "ca: ", "every: ", "trial: "} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("got %v, want it to name %s", err, key)
+		}
+	}
+}
+
+// TestSecure: a clock that is before the system's own time is not believed, a later one is.
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	late := time.Now().Add(time.Hour)
+	for _, built := range []time.Time{{}, late} {
+		c, err := defaultUpdate().secure(built)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := c.Time(); now.Before(built) || built.IsZero() && time.Since(now) > time.Minute {
+			t.Errorf("built %v: got %v", built, now)
 		}
 	}
 }

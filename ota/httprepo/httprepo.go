@@ -5,11 +5,13 @@
 //   - A connection that fails, a 429 and a 5xx are tried again, a few times in a row, with growing waits. What has
 //     come of a target is not asked for again (RFC 9110, 14.2, Range); a server that ignores Range costs the way there.
 //   - A line on which less than a trickle comes is given up (slow loris), and so is one on which nothing does.
+//   - A server by https whose certificate nobody vouches for is asked once.
 //   - A redirect leads to the same scheme, host and port, or nowhere.
 package httprepo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -47,8 +49,9 @@ type Repository struct {
 // maxRedirects within one host.
 const maxRedirects = 3
 
-// New names a repository: the URL of its metadata's directory. transport is the way there; nil: a plain one.
-func New(base string, transport http.RoundTripper, limits Limits) (*Repository, error) {
+// New names a repository: the URL of its metadata's directory. secure says whose certificates count for https, and what
+// time it is; nil: the system's, and its clock.
+func New(base string, secure *tls.Config, limits Limits) (*Repository, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("update repository: %w", err)
@@ -56,12 +59,10 @@ func New(base string, transport http.RoundTripper, limits Limits) (*Repository, 
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("update repository %q: want http://HOST/PATH or https://HOST/PATH", u.Redacted())
 	}
-	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.DisableCompression = true
-		t.MaxIdleConnsPerHost = 1
-		transport = t
-	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	transport.MaxIdleConnsPerHost = 1
+	transport.TLSClientConfig = secure.Clone()
 	limits.fill()
 	r := &Repository{base: u, limits: limits}
 	r.client = &http.Client{Transport: transport, CheckRedirect: r.follow}
@@ -229,6 +230,9 @@ func (d *reader) ask() error {
 	answer, err := d.r.client.Do(request)
 	if err != nil {
 		w.stop()
+		if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
+			return fmt.Errorf("fetch: %w: %w", errFinal, err)
+		}
 		return fmt.Errorf("fetch: %w", err)
 	}
 	if err := d.judge(answer); err != nil {

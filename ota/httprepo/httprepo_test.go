@@ -3,10 +3,13 @@ package httprepo_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -190,6 +193,44 @@ func TestMetadata(t *testing.T) {
 	cancel()
 	if _, err := r.Metadata(ctx, trust.File{Name: "timestamp.json", Most: 100}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: got %v", err)
+	}
+}
+
+// TestSecure: by https a server has to be who it says, for the authority that was named, at the time that it is.
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	var a asked
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.note(r)
+		_, _ = w.Write(content)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	named := x509.NewCertPool()
+	named.AddCert(server.Certificate())
+	late := func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		name   string
+		secure *tls.Config
+		good   bool
+	}{
+		{"named", &tls.Config{RootCAs: named}, true},
+		{"the system's", nil, false},
+		{"in 2100", &tls.Config{RootCAs: named, Time: late}, false},
+	} {
+		r, err := httprepo.New(server.URL, c.secure, httprepo.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		_, err = r.Metadata(t.Context(), trust.File{Name: "timestamp.json", Most: 100})
+		if (err == nil) != c.good || time.Since(begin) > time.Second {
+			t.Errorf("%s: got %v after %v", c.name, err, time.Since(begin))
+		}
+	}
+	if all := a.list(); len(all) != 1 {
+		t.Errorf("asked %q", all)
 	}
 }
 
