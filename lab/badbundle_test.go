@@ -6,11 +6,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -153,124 +152,152 @@ func entryNamed(t *testing.T, all []entry, name string) []byte {
 	return nil
 }
 
+// corpusRig is a camera with an owner, whose system was built an hour from now: what ends before has ended for sure.
+type corpusRig struct {
+	*agent
+	p       *publisher
+	running string // file of the slot that runs
+	cards   int
+}
+
+func newCorpusRig(t *testing.T, p *publisher) *corpusRig {
+	t.Helper()
+	state := p.camera("-time", fmt.Sprint(time.Now().Add(time.Hour).Unix()))
+	return &corpusRig{startAgent(t, agentOptions{state: state}), p, filepath.Join(state, "sim", "slot-a.img"), 0}
+}
+
+// insert puts a card with a bundle into the camera in place of the one before, and waits for what is said of it.
+func (c *corpusRig) insert(t *testing.T, raw []byte) ran {
+	t.Helper()
+	dir := filepath.Join(c.state, "sim", "card")
+	name := func(n int) string { return filepath.Join(dir, fmt.Sprintf("%04d.bundle", n)) }
+	c.cards++
+	temporary := filepath.Join(c.p.dir, "card")
+	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(temporary, name(c.cards)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(name(c.cards - 1)); err != nil && c.cards > 1 {
+		t.Fatal(err)
+	}
+	said := ""
+	until(t, time.Minute, "the card is looked at", func() bool {
+		for line := range strings.Lines(c.log.String()) {
+			if strings.Contains(line, "a card with an update") && strings.Contains(line, name(c.cards)) {
+				said = line
+			}
+		}
+		return said != ""
+	})
+	if strings.Contains(said, `reason="" err=<nil>`) {
+		return ran{out: said}
+	}
+	return ran{code: 1, errs: said}
+}
+
+// refuses brings a bundle by every carrier: it is refused for its reason, and nothing is under way afterwards.
+func (c *corpusRig) refuses(t *testing.T, b badBundle) {
+	t.Helper()
+	file := filepath.Join(c.p.dir, "bad.bundle")
+	if err := os.WriteFile(file, b.raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for carrier, r := range map[string]ran{
+		"a file":    c.ota(t, "install", file),
+		"the phone": tool(t, time.Minute, program("camctl"), "ota", "push", "--home", c.home, "camera", file),
+		"a card":    c.insert(t, b.raw),
+	} {
+		if r.code != 1 || !strings.Contains(r.errs, b.want) {
+			t.Errorf("%s by %s: exit code %d, %s%s; want %q", b.name, carrier, r.code, r.out, r.errs, b.want)
+		}
+	}
+	if s, ok := c.otaStatus(t); !ok || s.State != "idle" && s.State != "failed" || s.Slot != "a" {
+		t.Errorf("%s: %+v", b.name, s)
+	}
+}
+
 // TestBadBundles: none of the corpus is accepted on any carrier, each for a reason of its own, no byte of the slot that
 // runs changes, nothing is armed, and whoever watches misses nothing.
 func TestBadBundles(t *testing.T) {
 	t.Parallel()
 	p, stranger := newPublisher(t), newPublisher(t)
-	state := t.TempDir()
-	if err := os.Mkdir(filepath.Join(state, "sim"), 0o700); err != nil {
-		t.Fatal(err)
+	c := newCorpusRig(t, p)
+	record := filepath.Join(c.state, "sim", "env.img")
+	before := [...][sha256.Size]byte{sha256.Sum256(readFile(t, c.running)), sha256.Sum256(readFile(t, record))}
+	watched := make(chan bool, 1)
+	url := c.url("main")
+	go func() {
+		s, r := watch(t, 45*time.Second, url)
+		watched <- r.code == 0 && s.whole()
+	}()
+	c.refusesInTurn(t)
+	replayed := readFile(t, p.bundle(p.publish("sim", p.simSlot(p.path("slot"), "1.1.0"), "1.1.0")))
+	slot := p.simSlot(p.path("slot"), "1.2.0")
+	good := readFile(t, p.bundle(p.publish("sim", slot, "1.2.0")))
+	other := readFile(t, stranger.bundle(stranger.publish("sim", slot, "1.2.0")))
+	if r := c.ota(t, "check", p.url); r.code != 0 { // the camera has seen the newest metadata, so an older one is a replay
+		t.Fatalf("check: %s%s", r.out, r.errs)
 	}
-	running := filepath.Join(state, "sim", "slot-a.img")
-	p.simSlot(running, "1.0.0")
-	read := func(name string) []byte {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+	for _, b := range badBundles(t, good, replayed, other) {
+		c.refuses(t, b)
+	}
+	c.swapped(t, good)
+	for i, name := range []string{c.running, record} {
+		if sha256.Sum256(readFile(t, name)) != before[i] {
+			t.Errorf("%s is another", filepath.Base(name))
 		}
-		return raw
 	}
-	slot := p.simSlot(p.path("slot"), "1.1.0")
-	toast := p.path("toast")
+	if !<-watched {
+		t.Error("who watched missed pictures")
+	}
+	c.faults(t)
+}
+
+// refusesInTurn brings what is wrong with a release whose signatures and bytes are all good: each is the newest that
+// the publisher has signed by then.
+func (c *corpusRig) refusesInTurn(t *testing.T) {
+	t.Helper()
+	toast := c.p.path("toast")
 	if err := os.WriteFile(toast, static(3<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	foreign := p.bundle(p.publish("toaster", toast, "1.1.0"))
-	replayed := read(p.bundle(p.publish("sim", slot, "1.1.0")))
-	slot = p.simSlot(p.path("slot"), "1.2.0")
-	good := read(p.bundle(p.publish("sim", slot, "1.2.0")))
-	other := read(stranger.bundle(stranger.publish("sim", slot, "1.2.0")))
-	a := startAgent(t, agentOptions{state: state})
-	before, record := sha256.Sum256(read(running)), sha256.Sum256(read(filepath.Join(state, "sim", "env.img")))
-	if r := a.ota(t, "install", foreign); r.code != 1 || !strings.Contains(r.errs, "other board") {
-		t.Errorf("for another board: %d %s%s", r.code, r.out, r.errs)
-	}
-	if r := a.ota(t, "check", p.url); r.code != 0 { // the camera has seen the newest metadata, so an older one is a replay
-		t.Fatalf("check: %s%s", r.out, r.errs)
-	}
-	var watched atomic.Bool
-	done := make(chan struct{})
-	url := a.url("main")
-	go func() {
-		defer close(done)
-		s, r := watch(t, 20*time.Second, url)
-		watched.Store(r.code == 0 && s.whole())
-	}()
-	for _, b := range badBundles(t, good, replayed, other) {
-		file := filepath.Join(p.dir, "bad.bundle")
-		if err := os.WriteFile(file, b.raw, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for carrier, r := range map[string]ran{
-			"a file":    a.ota(t, "install", file),
-			"the phone": tool(t, time.Minute, program("camctl"), "ota", "push", "--home", a.home, "camera", file),
-		} {
-			if r.code != 1 || !strings.Contains(r.errs, b.want) {
-				t.Errorf("%s by %s: exit code %d, %s%s; want %q", b.name, carrier, r.code, r.out, r.errs, b.want)
-			}
-		}
-		if s, ok := a.otaStatus(t); !ok || s.State != "idle" && s.State != "failed" || s.Slot != "a" {
-			t.Errorf("%s: %+v", b.name, s)
-		}
-	}
-	if sha256.Sum256(read(running)) != before {
-		t.Error("the slot that runs is another")
-	}
-	if sha256.Sum256(read(filepath.Join(state, "sim", "env.img"))) != record {
-		t.Error("the boot record is another")
-	}
-	<-done
-	if !watched.Load() {
-		t.Error("who watched missed pictures")
-	}
-	p.faults(t, a)
+	foreign := c.p.publish("toaster", toast, "1.1.0")
+	c.refuses(t, badBundle{"for another board", readFile(t, c.p.bundle(foreign)), "other board"})
+	old := c.p.publish("sim", c.p.simSlot(c.p.path("slot"), "0.9.0"), "0.9.0")
+	c.refuses(t, badBundle{"downgraded", readFile(t, c.p.bundle(old)), "not newer"})
+	c.p.publish("sim", c.p.simSlot(c.p.path("slot"), "1.0.1"), "1.0.1")
+	c.p.signs("renew", "--all", "--targets", "30m", "--timestamp", "30m")
+	c.refuses(t, badBundle{"expired", readFile(t, c.p.bundle("sim/ocellus-1.0.1.img")), "expired"})
 }
 
-// faults are those of a CDN: what comes wrong once is fetched once more, what never comes right is given up.
-func (p *publisher) faults(t *testing.T, a *agent) {
+// swapped: a bundle becomes another one while it comes in, behind a MiB that was verified.
+func (c *corpusRig) swapped(t *testing.T, good []byte) {
 	t.Helper()
-	p.spoil(func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, ".img") {
-			http.Error(w, "gone", http.StatusNotFound)
-			return true
-		}
-		return false
-	})
-	if r := a.ota(t, "install", p.url); r.code != 1 || !strings.Contains(r.errs, "404") {
-		t.Errorf("404 for ever: %d %s%s", r.code, r.out, r.errs)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	p.spoil(func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, ".img") {
-			http.Redirect(w, r, "http://192.0.2.7/evil.img", http.StatusFound)
-			return true
-		}
-		return false
-	})
-	if r := a.ota(t, "install", p.url); r.code != 1 || !strings.Contains(r.errs, "redirect to another place") {
-		t.Errorf("another host: %d %s%s", r.code, r.out, r.errs)
+	defer in.Close()
+	cmd := exec.Command(program("agent"), "ota", "--state", c.state, "install", "-")
+	var said bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	flipped := false
-	p.spoil(func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, ".img") {
-			return false
-		}
-		raw, err := os.ReadFile(filepath.Join(p.path("repo"), r.URL.Path))
-		if err != nil {
-			return false
-		}
-		if !flipped {
-			flipped = true
-			raw[5<<20] ^= 1
-		}
-		http.ServeContent(&countedWriter{w, p, ".img"}, r, "image", time.Time{}, bytes.NewReader(raw))
-		return true
-	})
-	if r := a.ota(t, "install", "--now", p.url); r.code != 0 {
-		t.Fatalf("a byte flipped once: %d %s%s", r.code, r.out, r.errs)
+	half := len(good) - 4<<20
+	if _, err := out.Write(good[:half]); err != nil {
+		t.Fatal(err)
 	}
-	a.becomes(t, "1.2.0", "confirmed 1.2.0")
-	if n := p.fetched(".img"); n > 10<<20 { // 8.4 MB and a MiB, and what was under way when it was given up
-		t.Errorf("%d bytes were fetched", n)
+	until(t, time.Minute, "the first half is verified and written", func() bool {
+		s, ok := c.otaStatus(t)
+		return ok && s.State == "writing" && s.Bytes >= 3<<20
+	})
+	_, _ = out.Write(static(len(good) - half)) // the camera hangs up in the middle of it
+	_ = out.Close()
+	err = cmd.Wait()
+	if err == nil || !strings.Contains(said.String(), "bad segment") && !strings.Contains(said.String(), "carrier") {
+		t.Errorf("swapped in its middle: %v, %s", err, &said)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -14,8 +15,15 @@ import (
 // mosquitto is a broker that lets everybody in.
 func mosquitto(t *testing.T) string {
 	t.Helper()
+	address, _ := mosquittoUntil(t)
+	return address
+}
+
+// mosquittoUntil is mosquitto, and how it is ended before the test is.
+func mosquittoUntil(t *testing.T) (address string, stop func()) {
+	t.Helper()
 	need(t, "mosquitto")
-	address := freeAddress(t)
+	address = freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	config := filepath.Join(t.TempDir(), "mosquitto.conf")
 	text := "listener " + port + " 127.0.0.1\nallow_anonymous true\nuser root\n"
@@ -26,11 +34,12 @@ func mosquitto(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return "mqtt://" + address
+	t.Cleanup(stop)
+	return "mqtt://" + address, stop
 }
 
 // call asks the camera and returns what camctl prints.

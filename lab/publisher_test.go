@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,8 @@ type publisher struct {
 	t   *testing.T
 	dir string
 	url string
+
+	serve http.HandlerFunc
 
 	mu   sync.Mutex                                    // guards the rest
 	sent map[string]int64                              // bytes of files by the end of their names: .img, .delta
@@ -38,17 +41,27 @@ func newPublisher(t *testing.T) *publisher {
 	}
 	p.camctl("init", "--keys", p.path("keys"), "--repo", p.path("repo"), "--recipient", id.Recipient().String())
 	files := http.FileServer(http.Dir(p.path("repo")))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.serve = func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		bad := p.bad
 		p.mu.Unlock()
 		if bad == nil || !bad(w, r) {
 			files.ServeHTTP(&countedWriter{w, p, filepath.Ext(r.URL.Path)}, r)
 		}
-	}))
+	}
+	server := httptest.NewServer(p.serve)
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	return p
+}
+
+// private serves the repository by https, too, and returns its URL and the authority that vouches for it, in PEM.
+func (p *publisher) private() (address, ca string) {
+	p.t.Helper()
+	server := httptest.NewTLSServer(p.serve)
+	p.t.Cleanup(server.Close)
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
+	return server.URL, string(pem.EncodeToMemory(block))
 }
 
 func (p *publisher) path(name string) string { return filepath.Join(p.dir, name) }

@@ -2,8 +2,6 @@ package lab
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +20,7 @@ type otaStatus struct {
 	Doubt   string `json:"freshness_doubt"`
 	Slot    string `json:"slot"`
 	Boot    string `json:"boot"`
+	Bytes   int64  `json:"bytes"`
 	Unable  string `json:"unable"`
 }
 
@@ -62,12 +61,7 @@ func (a *agent) becomes(t *testing.T, running, brief string) (s otaStatus) {
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	state := t.TempDir()
-	if err := os.Mkdir(filepath.Join(state, "sim"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	p.simSlot(filepath.Join(state, "sim", "slot-a.img"), "1.0.0")
-	a := startAgent(t, agentOptions{state: state, config: section{"update": section{"repository": p.url}}})
+	a := startAgent(t, agentOptions{state: p.camera(), config: section{"update": section{"repository": p.url}}})
 	if s, ok := a.otaStatus(t); !ok || s.brief() != "idle" || s.Running != "1.0.0" || s.Slot != "a" {
 		t.Fatalf("got %+v", s)
 	}
