@@ -105,7 +105,11 @@ func (c *otaPatch) Run(s streams) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			_ = os.Remove(c.Out) // half an image is none
+		}
+	}()
 	r, err := delta.Open(source, d, out)
 	if err != nil {
 		return err

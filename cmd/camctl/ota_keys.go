@@ -59,6 +59,9 @@ func readKeyFile(path string, by age.Identity) (signature.Signer, error) {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed), by)
+	if _, other := errors.AsType[*age.NoIdentityMatchError](err); other {
+		return nil, fmt.Errorf("open key %s: it was encrypted for another passphrase or identity", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open key %s: %w", path, err)
 	}

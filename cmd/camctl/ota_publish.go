@@ -304,7 +304,7 @@ func (c *otaPublish) Run(ctx context.Context, s streams) error {
 	from := bundle.NewReader(bufio.NewReader(f))
 	raw, err := from.Metadata(ctx, trust.File{Name: unsignedName, Most: bundle.MaxMetadata})
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Bundle, err)
+		return fmt.Errorf("%s: not what camctl ota build writes: %w", c.Bundle, err)
 	}
 	var d unsigned
 	if err := json.Unmarshal(raw, &d); err != nil {

@@ -20,7 +20,7 @@ type rolloutChange struct {
 func (r *repository) setRollout(target string, c rolloutChange) error {
 	t, ok := r.targets.Signed.Targets[target]
 	if !ok || t.Custom == nil {
-		return fmt.Errorf("rollout of %s: no such release", target)
+		return fmt.Errorf("rollout of %s: no such release; camctl ota verify lists them", target)
 	}
 	var custom map[string]json.RawMessage
 	if err := json.Unmarshal(*t.Custom, &custom); err != nil {

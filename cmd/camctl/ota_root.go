@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -113,6 +114,9 @@ func (c *otaRoot) replace(next *metadata.Metadata[metadata.RootType], what strin
 		old = slices.Clone(next.Signed.Roles[what].KeyIDs)
 	} else {
 		role = "root"
+		if !strings.HasPrefix(what, "root-") {
+			return &fault{exitUsage, errors.New("want targets, snapshot, timestamp, or the name of a root key: root-1")}
+		}
 		id, err := c.keyID(what, by)
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ func (c *otaVerify) Run(ctx context.Context, s streams) error {
 	}
 	u, err := walk(ctx, begin, now, inRepo(c.Repo))
 	if err != nil {
-		return err
+		return fmt.Errorf("repository %s, from the root %s on: %w", c.Repo, first, err)
 	}
 	if err := c.tell(s.out, u); err != nil {
 		return err
