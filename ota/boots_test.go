@@ -2,15 +2,14 @@ package ota
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
 	"testing"
 
 	"github.com/ocellus/ocellus/codec/bootstate"
+	"github.com/ocellus/ocellus/codec/bootstate/enumerated"
 )
 
 // bootsFile is what boot loaders found in the crash test: states of the record and of the slots' FITs, at least one of
@@ -21,17 +20,11 @@ const bootsFile = "../codec/bootstate/testdata/enumerated.gz"
 const bootsKept = 600
 
 // boots are the states that a boot loader found, each once: by the hash of the record's medium, and the FITs.
-type boots map[bootKey]boot
+type boots map[bootKey]enumerated.State
 
 type bootKey struct {
 	env   uint64
 	slots [2]string
-}
-
-// boot is one: what the FITs of the slots are ("good", "empty", "flipped"), and the copies of the record.
-type boot struct {
-	slots  [2]string
-	copies [2][]byte
 }
 
 func (b boots) note(l *lab, m *[media]medium) {
@@ -39,32 +32,27 @@ func (b boots) note(l *lab, m *[media]medium) {
 	for i, at := range []int{slotADisk, slotBDisk} {
 		switch c := l.content(&m[at]); {
 		case c.verifies:
-			key.slots[i] = "good"
+			key.slots[i] = enumerated.Good
 		case m[at].pages[0] == nil:
-			key.slots[i] = "empty"
+			key.slots[i] = enumerated.Empty
 		default:
-			key.slots[i] = "flipped"
+			key.slots[i] = enumerated.Flipped
 		}
 	}
 	if _, ok := b[key]; !ok {
-		b[key] = boot{key.slots, l.copies(&m[envDisk])}
+		b[key] = enumerated.State{Slots: key.slots, Copies: l.copies(&m[envDisk])}
 	}
 }
 
-// bytes is a state as the file has it.
-func (s boot) bytes() []byte {
-	return slices.Concat([]byte{s.slots[0][0], s.slots[1][0]}, s.copies[0], s.copies[1])
-}
-
-// class is what a boot script could tell apart: which copies are whole and which counts, what the record says, and the
+// classOf is what a boot script could tell apart: which copies are whole and which counts, what the record says, and the
 // FITs.
-func (s boot) class() string {
-	text := fmt.Sprint(s.slots)
-	for _, c := range s.copies {
+func classOf(s enumerated.State) string {
+	text := fmt.Sprint(s.Slots)
+	for _, c := range s.Copies {
 		_, err := bootstate.Parse(c)
 		text += fmt.Sprint(" ", err == nil)
 	}
-	current, at, err := bootstate.Current(s.copies)
+	current, at, err := bootstate.Current(s.Copies)
 	if err != nil {
 		return text
 	}
@@ -73,12 +61,13 @@ func (s boot) class() string {
 }
 
 // kept chooses states for the file, of each class some.
-func (b boots) kept() []boot {
-	byClass := map[string][]boot{}
-	for _, s := range slices.SortedFunc(maps.Values(b), func(x, y boot) int { return bytes.Compare(x.bytes(), y.bytes()) }) {
-		byClass[s.class()] = append(byClass[s.class()], s)
+func (b boots) kept() []enumerated.State {
+	byClass := map[string][]enumerated.State{}
+	order := func(x, y enumerated.State) int { return bytes.Compare(x.Bytes(), y.Bytes()) }
+	for _, s := range slices.SortedFunc(maps.Values(b), order) {
+		byClass[classOf(s)] = append(byClass[classOf(s)], s)
 	}
-	var all []boot
+	var all []enumerated.State
 	for round := 0; len(all) < bootsKept; round++ {
 		before := len(all)
 		for _, c := range slices.Sorted(maps.Keys(byClass)) {
@@ -98,11 +87,7 @@ func (b boots) check(t *testing.T) {
 	t.Helper()
 	if *updateGolden {
 		var file bytes.Buffer
-		w, _ := gzip.NewWriterLevel(&file, gzip.BestCompression)
-		for _, s := range b.kept() {
-			_, _ = w.Write(s.bytes())
-		}
-		if err := w.Close(); err != nil {
+		if err := enumerated.Write(&file, b.kept()); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(bootsFile, file.Bytes(), 0o644); err != nil {
@@ -111,11 +96,11 @@ func (b boots) check(t *testing.T) {
 	}
 	have := map[string]bool{}
 	for _, s := range readBoots(t) {
-		have[s.class()] = true
+		have[classOf(s)] = true
 	}
 	missing := map[string]bool{}
 	for _, s := range b {
-		if c := s.class(); !have[c] {
+		if c := classOf(s); !have[c] {
 			missing[c] = true
 		}
 	}
@@ -126,27 +111,16 @@ func (b boots) check(t *testing.T) {
 	}
 }
 
-func readBoots(t *testing.T) []boot {
+func readBoots(t *testing.T) []enumerated.State {
 	t.Helper()
 	f, err := os.Open(bootsFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := gzip.NewReader(f)
+	all, err := enumerated.Read(f, bootstate.CopySize)
 	if err != nil {
 		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const size = 2 + 2*bootstate.CopySize
-	words := map[byte]string{'g': "good", 'e': "empty", 'f': "flipped"}
-	var all []boot
-	for s := range slices.Chunk(raw, size) {
-		all = append(all, boot{[2]string{words[s[0]], words[s[1]]},
-			[2][]byte{s[2:][:bootstate.CopySize], s[2+bootstate.CopySize:]}})
 	}
 	return all
 }

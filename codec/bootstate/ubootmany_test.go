@@ -2,10 +2,8 @@ package bootstate
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,14 +12,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocellus/ocellus/codec/bootstate/enumerated"
 )
 
 // The real boot script in the real U-Boot, many states a boot: a driver lays one state after another on the disk, runs the
 // script, notes what it boots instead of booting it, and puts what became of the record aside. The states are those that
 // boot loaders met in the crash test of the update engine (ota, TestCrash), at least one of each class.
-
-// enumeratedFile is written by ota's TestCrash: two letters for the FITs of the slots, then both copies, a state.
-const enumeratedFile = "enumerated.gz"
 
 // Where the states lie on the disk, in sectors behind everything else: FITs, then a header, both copies and room for what
 // becomes of them, a state.
@@ -33,27 +30,21 @@ const (
 	statesLBA    = poolLBA + 3*fitSectors
 )
 
-// enumerated reads the states.
-func enumerated(t *testing.T) []ubootCase {
+// met reads the states.
+func met(t *testing.T) []ubootCase {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", enumeratedFile))
+	f, err := os.Open(filepath.Join("testdata", "enumerated.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := gzip.NewReader(f)
+	states, err := enumerated.Read(f, CopySize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	words := map[byte]string{'g': "good", 'e': "empty", 'f': "flipped"}
 	var all []ubootCase
-	for s := range slices.Chunk(raw, 2+2*CopySize) {
-		all = append(all, ubootCase{name: fmt.Sprint(len(all)), slots: map[Slot]string{A: words[s[0]], B: words[s[1]]},
-			copies: [2][]byte{s[2:][:CopySize], s[2+CopySize:]}})
+	for n, s := range states {
+		all = append(all, ubootCase{name: fmt.Sprint(n), slots: map[Slot]string{A: s.Slots[0], B: s.Slots[1]}, copies: s.Copies})
 	}
 	return all
 }
@@ -216,7 +207,7 @@ func asShipped(script string) string { return script }
 // of the record, or boots what does not verify, does not.
 func TestUBootMany(t *testing.T) {
 	t.Parallel()
-	all := enumerated(t)
+	all := met(t)
 	if len(all) < 500 {
 		t.Fatalf("%d states, want 500", len(all))
 	}
@@ -240,7 +231,7 @@ func TestUBootMany(t *testing.T) {
 // TestUBootMany32 is the same with numbers of 32 bit.
 func TestUBootMany32(t *testing.T) {
 	t.Parallel()
-	for _, d := range newMachine(t, armv7()).judgeAll(t, enumerated(t), asShipped) {
+	for _, d := range newMachine(t, armv7()).judgeAll(t, met(t), asShipped) {
 		t.Error(d)
 	}
 }
