@@ -15,8 +15,8 @@ import (
 	"github.com/ocellus/ocellus/codec/verity"
 )
 
-// maxSlot is the limit that the project holds: what a slot's partition holds.
-const maxSlot = 24 * mib
+// maxSlot is the limit that the project holds. The partition has a little more.
+const maxSlot = 24_000_000
 
 // slot is an image and what its parts weigh.
 type slot struct {
