@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,8 @@ import (
 //	                                      caps=net_admin,net_raw leaves these capabilities to a user who is not root;
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
 //	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
-//	                                      board is reset, which costs the slot a try
+//	                                      board is reset, which costs the slot a try; ahead=N: for so many seconds from its
+//	                                      start it goes before the others where they want the processor at once
 type config struct {
 	modules  []module
 	nodes    []nodeRule
@@ -60,7 +62,8 @@ type service struct {
 	caps          []uintptr // linux/capability.h
 	link          string    // network interface; empty: it runs whatever the network does
 	console, once bool
-	trial         int // 0: it may end as often as it likes
+	trial         int           // 0: it may end as often as it likes
+	ahead         time.Duration // from its start on; 0: it never goes before the others
 	argv          []string
 }
 
@@ -191,6 +194,8 @@ func (s *service) option(name, value string) error {
 		s.once = numbers[0] == 1
 	case "trial":
 		s.trial = numbers[0]
+	case "ahead":
+		s.ahead = time.Duration(numbers[0]) * time.Second
 	default:
 		return fmt.Errorf("unknown option")
 	}
