@@ -331,7 +331,7 @@ func TestStrangersNetwork(t *testing.T) {
 func TestOwner(t *testing.T) {
 	sit(t, true, nil, func(t *testing.T, b *bench) {
 		for name, answer := range map[string]string{
-			"status":       `{"healthy":true,"streams":[{"name":"main","fps":25}],"camera":{"driver":"vivid"},"rtsp":{}}`,
+			"status":       `{"healthy":true,"streams":[{"name":"main","state":"live","fps":25}],"parts":[{"name":"rtsp","up":true},{"name":"web"}],"camera":{"driver":"vivid"},"rtsp":{}}`,
 			"config.get":   `{"revision":3,"config":{"log":"info"}}`,
 			"config.set":   `{"revision":4}`,
 			"reboot":       `{}`,
@@ -345,7 +345,7 @@ func TestOwner(t *testing.T) {
 			b.camera.answers[name] = answer
 		}
 		b.unlock(t)
-		wants(t, b.types("status\r"), "healthy: yes", "name main", "ocellus# ")
+		wants(t, b.types("status\r"), "up 1h0m0s", "stream main: live, 25.0 pictures/s", "part web: up false", "ocellus# ")
 		wants(t, b.types("streams\r"), "fps 25", "driver: vivid")
 		wants(t, b.types("config get log\r"), "log: info")
 		wants(t, b.types("config set log debug\r"), "revision: 4")
@@ -362,8 +362,9 @@ func TestOwner(t *testing.T) {
 		wants(t, b.types("call i\t\t\tr\t\r"), "identify", "coming: yes")
 		wants(t, b.types("call idr stream=main n=3\r"), "coming")
 		wants(t, b.types("logs warn rtsp\r"), "level=INFO msg=hello.[2J")
-		wants(t, b.types("reset\r"), "order AAAQE AMCAK")
-		wants(t, b.types("reset AAAQE\r"), "receipt: AAAA")
+		wants(t, b.types("reset\r"), "for good. Go on?")
+		wants(t, b.types("y\r"), "order AAAQE AMCAK")
+		wants(t, b.types("reset AAAQE\r"), "receipt AAAA")
 		time.Sleep(time.Second)
 		wants(t, b.types("support\r"), "camctl support")
 		b.types("help\r")

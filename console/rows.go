@@ -79,7 +79,41 @@ func status(s *session, ctx context.Context, _ []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.factLine() + shown(raw), nil
+	var doc struct {
+		Streams []struct {
+			Name    string  `json:"name"`
+			State   string  `json:"state"`
+			FPS     float64 `json:"fps"`
+			Bitrate float64 `json:"bitrate_bps"`
+			Readers int     `json:"readers"`
+		} `json:"streams"`
+		Places []string `json:"places"`
+		Parts  []struct {
+			Name     string `json:"name"`
+			Up       bool   `json:"up"`
+			Restarts int    `json:"restarts"`
+			Error    string `json:"error"`
+		} `json:"parts"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString(s.factLine())
+	for _, st := range doc.Streams {
+		fmt.Fprintf(&b, "stream %s: %s, %.1f pictures/s, %.0f kbit/s, %d reader(s)\n", st.Name, st.State, st.FPS,
+			st.Bitrate/1000, st.Readers)
+	}
+	for _, place := range doc.Places {
+		fmt.Fprintf(&b, "watch: rtsp://NAME:PASSWORD@%s\n", place)
+	}
+	for _, p := range doc.Parts {
+		if !p.Up || p.Restarts > 0 {
+			fmt.Fprintf(&b, "part %s: up %v, %d restart(s) %s\n", p.Name, p.Up, p.Restarts, p.Error)
+		}
+	}
+	b.WriteString("call status tells all of it\n")
+	return b.String(), nil
 }
 
 func version(s *session, _ context.Context, _ []string) (string, error) {

@@ -20,6 +20,8 @@ func encoding() *base32.Encoding { return base32.StdEncoding.WithPadding(base32.
 const (
 	riddleWord = "challenge " // claim.Riddle; unlock ANSWER takes claim.Unlock
 	orderWord  = "order "     // what owner.ask tells; reset ANSWER takes claim.Order
+	// receiptWord stands before the erase receipt (claim.Erased).
+	receiptWord = "receipt "
 )
 
 // unlock asks a riddle, or takes the answer. The answer to a wrong key is held back, longer each time.
@@ -73,7 +75,11 @@ func reset(s *session, ctx context.Context, words []string) error {
 		if err != nil {
 			return errors.New("this is no order: it is not base32")
 		}
-		return s.showRow(ctx, "owner.unbind", map[string][]byte{"order": raw})
+		return s.obey(ctx, raw)
+	}
+	yes, err := s.confirm(ctx, "The camera forgets its owner, and all that it keeps for him, for good.")
+	if err != nil || !yes {
+		return err
 	}
 	raw, err := s.askNow(ctx, "owner.ask", nil)
 	var q struct {
@@ -87,4 +93,19 @@ func reset(s *session, ctx context.Context, words []string) error {
 		return err
 	}
 	return s.say(orderWord + encoding().EncodeToString(q.Nonce) + " " + encoding().EncodeToString(q.Challenge) + "\r\n")
+}
+
+// obey hands the owner's order on, and shows the receipt: in one line, however long it is.
+func (s *session) obey(ctx context.Context, order []byte) error {
+	raw, err := s.askNow(ctx, "owner.unbind", map[string][]byte{"order": order})
+	var answer struct {
+		Receipt []byte `json:"receipt"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &answer)
+	}
+	if err != nil {
+		return err
+	}
+	return s.say(receiptWord + encoding().EncodeToString(answer.Receipt) + "\r\nThe camera starts as from its box.\r\n")
 }

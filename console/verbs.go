@@ -53,7 +53,7 @@ func verbs() []verb {
 			talk: reset},
 		{name: "support", help: "a bundle for support: camctl support PORT fetches it", run: support},
 		{name: "call", args: "ROW [NAME=VALUE ...]", help: "any row of the command table", run: call, next: rows},
-		{name: "exit", help: "lock the console", talk: leave},
+		{name: "exit", help: "lock the console", open: true, talk: leave},
 	}
 }
 

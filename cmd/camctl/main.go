@@ -5,6 +5,7 @@
 //	camctl discover                                         the cameras of this link
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door, a broker, or a serial line
+//	camctl console /dev/ttyUSB0                             a terminal on a camera's serial line, unlocked by your key
 //	camctl events CAMERA                                    tells what happens there
 //	camctl network status|scan|join|forget NAME             the Wi-Fi network of a camera of yours
 //	camctl fleet simulate --broker mqtt://broker:1883       plays many cameras and their back end
@@ -70,6 +71,7 @@ type commands struct {
 	Unbind   unbindCommand   `cmd:"" help:"Make a camera forget you and everything that it keeps for you."`
 	Erased   erasedCommand   `cmd:"" help:"The receipts of cameras that forgot you."`
 	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
+	Console  consoleCommand  `cmd:"" help:"A terminal on a camera's serial line, unlocked by your key."`
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
 	Network  networkCommand  `cmd:"" help:"The Wi-Fi network of a camera: how it stands, which there are, another one."`
 	Fleet    fleetCommands   `cmd:"" help:"Many cameras: try out a broker or a cluster."`

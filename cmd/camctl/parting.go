@@ -76,26 +76,30 @@ func (c *unbindCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	erased, err := claim.ParseErased(answer.Receipt, o.Hardware, o.Operational)
+	if err := o.erased(order, answer.Receipt); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s has destroyed the keys of all that it kept for you, and forgot you; its receipt is kept: "+
+		"camctl erased\n", o.name)
+	return err
+}
+
+// erased judges the receipt for an order, and keeps it in the place of the camera.
+func (o owned) erased(order claim.Order, receipt []byte) error {
+	erased, err := claim.ParseErased(receipt, o.Hardware, o.Operational)
 	if err == nil && (erased.Request != order.Own || erased.Epoch <= order.Epoch) {
 		err = claim.ErrStale
 	}
 	if err != nil {
 		return fmt.Errorf("%s has forgotten you, but its receipt is not right: %w", o.name, err)
 	}
-	err = o.forget(func(h *home) {
+	return o.forget(func(h *home) {
 		if h.Erased == nil {
 			h.Erased = map[string]erasedCamera{}
 		}
-		h.Erased[hex.EncodeToString(o.ID)] = erasedCamera{o.name, o.Model, o.Hardware, o.Operational, answer.Receipt,
+		h.Erased[hex.EncodeToString(o.ID)] = erasedCamera{o.name, o.Model, o.Hardware, o.Operational, receipt,
 			time.Now().UTC().Truncate(time.Second)}
 	})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.out, "%s has destroyed the keys of all that it kept for you, and forgot you; its receipt is kept: "+
-		"camctl erased\n", o.name)
-	return err
 }
 
 // confirm asks.

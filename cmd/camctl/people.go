@@ -322,7 +322,11 @@ func (c *acceptCommand) join(ctx context.Context, text string, key ed25519.Priva
 	if err != nil {
 		return pairedCamera{}, &fault{exitUsage, err}
 	}
-	p := pairedCamera{Model: i.Model, Address: i.Address, Operational: i.Operational}
+	id, err := claim.GrantedCamera(i.Grant)
+	if err != nil {
+		return pairedCamera{}, &fault{exitUsage, err}
+	}
+	p := pairedCamera{Model: i.Model, Address: i.Address, Operational: i.Operational, ID: id[:]}
 	d, err := p.door(key)
 	if err != nil {
 		return p, err

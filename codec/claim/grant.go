@@ -62,6 +62,20 @@ func ParseGrant(raw []byte, owner ed25519.PublicKey) (Grant, error) {
 	return g, nil
 }
 
+// GrantedCamera is the operational identity of the camera that a grant is for, as the grant says. Its holder, who does not
+// know the owner's key, has no way to check it.
+func GrantedCamera(raw []byte) (id [IDSize]byte, err error) {
+	_, m, err := pack.ParseSigned(raw, 4*MaxSize, 1)
+	if err != nil {
+		return id, fmt.Errorf("grant: %w", err)
+	}
+	r := pack.Read(m)
+	r.Is(1, version)
+	r.Bytes(2, 16)
+	id = [IDSize]byte(r.Bytes(3, IDSize))
+	return id, r.Known()
+}
+
 func parseGrant(raw []byte, owner ed25519.PublicKey) (Grant, error) {
 	const maxSeconds = 1<<38 - 1 // the year 10680
 	signed, m, err := pack.ParseSigned(raw, 4*MaxSize, 1)

@@ -59,7 +59,7 @@ func ParseRiddle(raw []byte) (Riddle, error) {
 // Unlock answers a Riddle: the holder of a key wants in, at this camera, now.
 type Unlock struct {
 	Nonce    [NonceSize]byte
-	Hardware label.Fingerprint // of the camera that is meant, so that no other one can pass the answer on
+	Hardware label.Fingerprint // of the camera that is meant, so that no other one can pass the answer on; zero where only its ID is known
 	ID       [IDSize]byte      // its operational identity; zero: it has no owner
 	Signer   ed25519.PublicKey // who wants in
 }
