@@ -17,6 +17,7 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/codec/qrcode"
 	"github.com/ocellus/ocellus/console/link/caller"
+	"github.com/ocellus/ocellus/internal/monotime"
 	"github.com/ocellus/ocellus/internal/secret"
 )
 
@@ -173,7 +174,8 @@ func (b *newBoard) finish(ctx context.Context) boardReport {
 	defer cancel()
 	var err error
 	for try := 0; try < boardTries; try++ {
-		if err = b.once(ctx); err == nil || !errors.Is(err, caller.ErrGone) && !away(err) || !pause(ctx, portPause) {
+		if err = b.once(ctx); err == nil || !errors.Is(err, caller.ErrGone) && !away(err) ||
+			monotime.Pause(ctx, portPause) != nil {
 			break
 		}
 	}
