@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/beep"
 	"github.com/ocellus/ocellus/hal/gpio"
 	"github.com/ocellus/ocellus/hal/tty"
 	"github.com/ocellus/ocellus/hal/wdt"
 	"golang.org/x/sys/unix"
 )
 
-// openGadgets opens watchdog, lamp and button where the board's data name them. A camera runs without them: what is not
+// openGadgets opens watchdog, lamp and button where the board's data name them, and a beeper where there is one. A camera runs without them: what is not
 // there, or belongs to somebody else, is told and left aside. The watchdog is armed by its Start, not here.
 func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
 	if b.Watchdog != "" {
@@ -30,6 +31,9 @@ func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
 		} else {
 			d.LED = led
 		}
+	}
+	if beeper := beep.Find("/dev/input"); beeper != nil { // it says of itself what it is
+		d.Sounder = beeper
 	}
 	if b.Button != nil {
 		if button, err := gpio.OpenButton(*b.Button); err != nil {

@@ -2,6 +2,7 @@ package hal
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -52,6 +53,35 @@ type LED interface {
 	Show(p Pattern) error
 	Close() error
 }
+
+// Tone is a sound of one pitch.
+type Tone struct {
+	Hz  int // 20 to 20000; 0 is silence
+	For time.Duration
+}
+
+// Sounder is the camera's beeper, which sounds one tone at a time.
+//
+// Law (haltest.Sounder): Play returns at once; the driver sounds the tones by itself, one after the other, once, and is
+// silent then. The next Play cuts off the one before; one of no tones is silence. Tones that are none are ErrUnsupported
+// and change nothing. Play after Close is ErrClosed.
+type Sounder interface {
+	Play(tones []Tone) error
+	Close() error
+}
+
+// CheckTones says what is wrong with tones that no beeper sounds.
+func CheckTones(tones []Tone) error {
+	for _, t := range tones {
+		if t.Hz != 0 && (t.Hz < 20 || t.Hz > 20000) || t.For <= 0 || t.For > maxTone {
+			return fmt.Errorf("tone of %d Hz for %v: %w", t.Hz, t.For, ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// maxTone is the longest tone: one that is longer is a mistake.
+const maxTone = 10 * time.Second
 
 // Button is the camera's push button.
 //

@@ -30,6 +30,7 @@ type Devices struct {
 	Encoders []Encoder // in the order of preference: hardware before software
 	Watchdog Watchdog
 	LED      LED
+	Sounder  Sounder
 	Button   Button
 	Radio    Radio
 	Monitor  Monitor // of the same radio

@@ -60,8 +60,9 @@ type Options struct {
 	// where no phone can give a network that way.
 	EasyConnect    hal.EasyConnect
 	EasyConnectKey []byte
-	Lens           Lens    // nil: there is none
-	LED            hal.LED // nil: there is none
+	Lens           Lens        // nil: there is none
+	LED            hal.LED     // nil: there is none
+	Sounder        hal.Sounder // nil: there is none
 	Owner          Owner
 	Label          label.Label     // of this camera: what opens our own codes
 	State          statefile.Place // sealed by a key that a reset destroys: a password lies in it

@@ -99,21 +99,27 @@ func (e *Engine) glimpse() hal.Link {
 	return e.link
 }
 
-// light makes the lamp show how the camera stands.
+// light makes the lamp show how the camera stands, and the beeper say what is new.
 func (e *Engine) light() {
-	if e.o.LED == nil {
-		return
-	}
 	now := time.Now()
 	e.mu.Lock()
 	v := view{state: e.memory.State, why: e.sight.why, failing: e.sight.failing(now), hinted: now.Before(e.sight.hinted),
 		linked: e.link.Address.IsValid()}
 	e.mu.Unlock()
 	v.claimed = e.o.Owner.Claimed()
-	if p := v.pattern(); p != e.lit {
-		e.lit = p
+	p, before := v.pattern(), e.lit
+	if p == before {
+		return
+	}
+	e.lit = p
+	if e.o.LED != nil {
 		if err := e.o.LED.Show(p); err != nil {
 			e.o.Log.Warn("lamp does not show it", "pattern", p, "err", err)
+		}
+	}
+	if t := tune(p); e.o.Sounder != nil && len(t) > 0 && sounding(before, p, v.claimed) {
+		if err := e.o.Sounder.Play(t); err != nil {
+			e.o.Log.Warn("beeper does not sound it", "pattern", p, "err", err)
 		}
 	}
 }

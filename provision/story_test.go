@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,6 +51,7 @@ func stories() map[string]func(t *testing.T, w *world) {
 		"the radio's driver comes back":                   driverGone,
 		"a camera without pictures and without monitor":   noInputs,
 		"a store that fails stops everything":             storeFails,
+		"what is new is heard while nobody owns it":       isHeard,
 	}
 }
 
@@ -131,6 +133,36 @@ func tooBright(t *testing.T, w *world) {
 		t.Errorf("a camera that can't: %s", &fixed.log)
 	}
 	_ = stop()
+}
+
+func isHeard(t *testing.T, w *world) {
+	sounds := func(what string, want ...hal.Pattern) {
+		t.Helper()
+		var tunes [][]hal.Tone
+		for _, p := range want {
+			tunes = append(tunes, tune(p))
+		}
+		if got := w.beeps.heard(); !reflect.DeepEqual(got, tunes) {
+			t.Errorf("%s: heard %v, want %v", what, got, tunes)
+		}
+	}
+	_, stop := w.start()
+	<-time.After(10 * time.Second)
+	sounds("listening")
+	w.lens.hold(t, wrongCode)
+	w.await(10*time.Second, "told", w.shows(hal.BadPassword))
+	sounds("a wrong password", hal.Joining, hal.BadPassword)
+	w.lens.hold(t, homeCode)
+	w.await(10*time.Second, "in the network", w.shows(hal.Unclaimed))
+	sounds("the right one", hal.Joining, hal.Unclaimed)
+	w.owner.claim()
+	w.await(time.Second, "claimed", w.shows(hal.Ready))
+	sounds("claimed", hal.Ready)
+	_ = stop()
+	_, stop = w.start()
+	w.await(10*time.Second, "in the network again", w.shows(hal.Ready))
+	_ = stop()
+	sounds("a start with an owner")
 }
 
 func ownCode(t *testing.T, w *world) {

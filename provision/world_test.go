@@ -36,6 +36,7 @@ type world struct {
 	radio *radio
 	lens  *lens
 	lamp  *lamp
+	beeps *beeper
 	owner *owner
 	log   bytes.Buffer
 	o     Options
@@ -43,7 +44,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, began: time.Now(), owner: &owner{}, lamp: &lamp{}}
+	w := &world{t: t, began: time.Now(), owner: &owner{}, lamp: &lamp{}, beeps: &beeper{}}
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func newWorld(t testing.TB) *world {
 	w.radio = &radio{t: t, networks: map[hal.SSID]*place{}}
 	w.lens = &lens{}
 	w.o = Options{
-		Radio: w.radio, Monitor: w.radio, Lens: w.lens, LED: w.lamp, Owner: w.owner, Label: w.label, State: w.state(),
+		Radio: w.radio, Monitor: w.radio, Lens: w.lens, LED: w.lamp, Sounder: w.beeps, Owner: w.owner, Label: w.label, State: w.state(),
 		Now: func() time.Duration { return time.Since(w.began) }, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Tell:        func(context.Context, hal.Link, *smartconfig.Credentials) error { return nil },
 		EasyConnect: w.radio, EasyConnectKey: []byte("a key"),
@@ -171,6 +172,30 @@ func (l *lamp) Show(p hal.Pattern) error {
 }
 
 func (l *lamp) Close() error { return nil }
+
+// beeper is the camera's beeper: the tunes that it was told.
+type beeper struct {
+	mu    sync.Mutex
+	tunes [][]hal.Tone
+}
+
+func (b *beeper) Play(tones []hal.Tone) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tunes = append(b.tunes, tones)
+	return hal.CheckTones(tones)
+}
+
+func (b *beeper) Close() error { return nil }
+
+// heard returns the tunes since the last time.
+func (b *beeper) heard() [][]hal.Tone {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.tunes
+	b.tunes = nil
+	return all
+}
 
 func (l *lamp) shown() hal.Pattern {
 	l.mu.Lock()

@@ -69,7 +69,7 @@ func (a *agent) openProvision(c networkConfig, d hal.Devices, radio bool, log *s
 		return
 	}
 	o := provision.Options{
-		Radio: d.Radio, Monitor: d.Monitor, Lens: lens{a.source}, LED: d.LED, Owner: a.owner,
+		Radio: d.Radio, Monitor: d.Monitor, Lens: lens{a.source}, LED: d.LED, Sounder: d.Sounder, Owner: a.owner,
 		Label: a.owner.Hardware().Label(), Country: c.Country, Legacy: c.Legacy.protocols(), Log: log,
 		State: a.safe.sealed("network"),
 	}

@@ -54,6 +54,14 @@ func TestLEDLaw(t *testing.T) {
 	haltest.LED(t, func(*testing.T) hal.LED { return &LED{} }, nil)
 }
 
+func TestSounderLaw(t *testing.T) {
+	var s *Sounder
+	haltest.Sounder(t, func(*testing.T) hal.Sounder {
+		s = &Sounder{}
+		return s
+	}, haltest.SounderOptions{Heard: func() []int { return s.Heard() }})
+}
+
 func TestButtonLaw(t *testing.T) {
 	var b *Button
 	o := haltest.ButtonOptions{Press: func(held time.Duration) error { b.Press(held); return nil }}
