@@ -47,8 +47,24 @@ const (
 	SecurityWPA2       Security = "wpa2"
 	SecurityWPA3       Security = "wpa3"
 	SecurityTransition Security = "wpa2+wpa3"
-	SecurityOther      Security = "other" // WEP, enterprise: seen by a scan, never joined
+
+	// Seen by a scan and never joined.
+	SecurityWEP        Security = "wep"
+	SecurityWPA1       Security = "wpa1"       // WPA of the first kind, or WPA2 with its cipher alone (TKIP)
+	SecurityOWE        Security = "owe"        // encrypted without a password (RFC 8110)
+	SecurityEnterprise Security = "enterprise" // each user has a name (802.1X)
+	SecurityOther      Security = "other"
 )
+
+// SecurityError is ErrSecurity of a radio that knows what the network has.
+type SecurityError struct{ Network Security }
+
+func (e *SecurityError) Error() string {
+	return fmt.Sprintf("%v: the network has %s", ErrSecurity, e.Network)
+}
+
+// Is makes it an ErrSecurity.
+func (e *SecurityError) Is(target error) bool { return target == ErrSecurity }
 
 // Network is an access point as a scan saw it.
 type Network struct {
@@ -78,7 +94,7 @@ func (c Credentials) Check() error {
 		return errors.New("SSID with a NUL")
 	case (n == 0) != (c.Security == SecurityOpen) && c.Security != SecurityAny:
 		return fmt.Errorf("passphrase of %d characters for security %q", n, c.Security)
-	case c.Security == SecurityOther:
+	case !slices.Contains([]Security{SecurityAny, SecurityOpen, SecurityWPA2, SecurityWPA3, SecurityTransition}, c.Security):
 		return fmt.Errorf("security %q is never joined", c.Security)
 	case n == 0, c.Passphrase.Raw():
 		return nil

@@ -46,6 +46,8 @@ func TestCredentialsCheck(t *testing.T) {
 		"WPA2 without":          {Credentials{SSID: "HomeNet", Security: SecurityWPA2}, false},
 		"open with":             {Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: SecurityOpen}, false},
 		"other":                 {Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: SecurityOther}, false},
+		"WEP":                   {Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: SecurityWEP}, false},
+		"no word":               {Credentials{SSID: "HomeNet", Passphrase: "p@ssw0rd!", Security: "wpa9"}, false},
 	} {
 		if err := c.Check(); (err == nil) != c.good || err != nil && strings.Contains(err.Error(), string("p@ss")) {
 			t.Errorf("%s: got %v", name, err)
@@ -55,19 +57,20 @@ func TestCredentialsCheck(t *testing.T) {
 
 func TestCredentialsSuit(t *testing.T) {
 	t.Parallel()
-	networks := []Security{SecurityOpen, SecurityWPA2, SecurityWPA3, SecurityTransition, SecurityOther}
+	networks := []Security{SecurityOpen, SecurityWPA2, SecurityWPA3, SecurityTransition, SecurityWEP, SecurityWPA1,
+		SecurityOWE, SecurityEnterprise, SecurityOther}
 	for name, c := range map[string]struct {
 		Credentials
 		want string // a letter a network
 	}{
-		"no passphrase":         {Credentials{}, "+----"},
-		"open":                  {Credentials{Security: SecurityOpen}, "+----"},
-		"passphrase":            {Credentials{Passphrase: "p@ssw0rd!"}, "-+++-"},
-		"passphrase for either": {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityTransition}, "-+++-"},
-		"for WPA2":              {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityWPA2}, "-+-+-"},
-		"for WPA3":              {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityWPA3}, "--++-"},
-		"raw key":               {Credentials{Passphrase: rawKey}, "-+-+-"},
-		"raw key for WPA3":      {Credentials{Passphrase: rawKey, Security: SecurityWPA3}, "-----"},
+		"no passphrase":         {Credentials{}, "+--------"},
+		"open":                  {Credentials{Security: SecurityOpen}, "+--------"},
+		"passphrase":            {Credentials{Passphrase: "p@ssw0rd!"}, "-+++-----"},
+		"passphrase for either": {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityTransition}, "-+++-----"},
+		"for WPA2":              {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityWPA2}, "-+-+-----"},
+		"for WPA3":              {Credentials{Passphrase: "p@ssw0rd!", Security: SecurityWPA3}, "--++-----"},
+		"raw key":               {Credentials{Passphrase: rawKey}, "-+-+-----"},
+		"raw key for WPA3":      {Credentials{Passphrase: rawKey, Security: SecurityWPA3}, "---------"},
 	} {
 		got := ""
 		for _, n := range networks {

@@ -13,6 +13,10 @@ var ErrUnreached = errors.New("what the camera must reach does not answer")
 
 // reasonOf sorts an error of a trial.
 func reasonOf(err error) Reason {
+	var has *hal.SecurityError
+	if errors.As(err, &has) {
+		return securityReason(has.Network)
+	}
 	for _, row := range []struct {
 		err error
 		why Reason
@@ -26,6 +30,20 @@ func reasonOf(err error) Reason {
 		}
 	}
 	return RadioFault
+}
+
+// securityReason says what is wrong with the security that a network has. Those that are never joined have words of
+// their own.
+func securityReason(has hal.Security) Reason {
+	switch has {
+	case hal.SecurityWEP, hal.SecurityWPA1:
+		return TooOld
+	case hal.SecurityEnterprise:
+		return Enterprise
+	case hal.SecurityOWE:
+		return NoPassword
+	}
+	return Security
 }
 
 // cause is the innermost text of a driver's error: what it is wrapped in names the network.
@@ -66,6 +84,12 @@ func (r Reason) Text() string {
 		return "the router refuses the camera: does it let in only devices that it knows, is it full?"
 	case Security:
 		return "the network's security is another one than was said, or one that the camera lacks"
+	case TooOld:
+		return "the network has WEP or WPA of the first kind (TKIP), which anybody breaks: set the router to WPA2 or WPA3"
+	case Enterprise:
+		return "the network asks each user for a name (802.1X, WPA Enterprise), which a camera has not: use another one"
+	case NoPassword:
+		return "the network is encrypted without a password (OWE, Enhanced Open), which the camera does not join: give it one"
 	case Country:
 		return "the country is unknown: two capital letters, as DE"
 	case Timeout:

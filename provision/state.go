@@ -117,6 +117,9 @@ const (
 	Unreached   Reason = "unreached"
 	Refused     Reason = "refused"
 	Security    Reason = "security"
+	TooOld      Reason = "security_too_old"    // WEP, WPA of the first kind
+	Enterprise  Reason = "security_enterprise" // 802.1X
+	NoPassword  Reason = "security_owe"        // encrypted without a password
 	Country     Reason = "country"
 	Timeout     Reason = "timeout"
 	Interrupted Reason = "interrupted" // by a power cut

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -133,6 +134,21 @@ func tooBright(t *testing.T, w *world) {
 		t.Errorf("a camera that can't: %s", &fixed.log)
 	}
 	_ = stop()
+}
+
+// TestSecurityWords: what a network has that is never joined is said by name.
+func TestSecurityWords(t *testing.T) {
+	t.Parallel()
+	for has, want := range map[hal.Security]Reason{hal.SecurityWEP: TooOld, hal.SecurityWPA1: TooOld,
+		hal.SecurityEnterprise: Enterprise, hal.SecurityOWE: NoPassword, hal.SecurityOpen: Security, hal.SecurityOther: Security} {
+		err := fmt.Errorf("join: %w", &hal.SecurityError{Network: has})
+		if got := reasonOf(err); got != want || got.Text() == "" || got.pattern() != hal.NotJoined {
+			t.Errorf("%s: got %q (%s), want %q", has, got, got.Text(), want)
+		}
+	}
+	if got := reasonOf(hal.ErrSecurity); got != Security {
+		t.Errorf("got %q", got)
+	}
 }
 
 func isHeard(t *testing.T, w *world) {

@@ -276,7 +276,7 @@ func (r *Radio) trouble(c hal.Credentials) (step int, why error) {
 	case !known:
 		return 0, hal.ErrNoNetwork
 	case !c.Suit(p.Security):
-		return 0, hal.ErrSecurity
+		return 0, &hal.SecurityError{Network: p.Security}
 	case p.Fault == hal.ErrRefused:
 		return 1, hal.ErrRefused
 	case p.Passphrase != c.Passphrase:

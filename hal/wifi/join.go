@@ -67,8 +67,9 @@ type join struct {
 	id          string // of the network in wpa_supplicant
 
 	judge   judge
-	scanned bool      // results came since the last "not found": else that says nothing about now
-	asked   time.Time // when the scan was asked for whose results are to come
+	scanned bool         // results came since the last "not found": else that says nothing about now
+	found   hal.Security // of a network of that name that the credentials do not suit
+	asked   time.Time    // when the scan was asked for whose results are to come
 	sign    error
 	stage   stage
 	begin   time.Time // of the stage
@@ -259,6 +260,9 @@ func (j *join) hear(e event) error {
 	if sign == nil {
 		return nil
 	}
+	if sign == hal.ErrSecurity && j.found != "" {
+		sign = &hal.SecurityError{Network: j.found}
+	}
 	j.suspect(sign)
 	if sure {
 		return fmt.Errorf("%w: %s", sign, e.text)
@@ -282,7 +286,7 @@ func (j *join) known() (knowledge, error) {
 		case j.credentials.Suit(e.Security):
 			return suitable, nil
 		default:
-			k = unsuitable
+			k, j.found = unsuitable, e.Security
 		}
 	}
 	return k, nil

@@ -158,36 +158,60 @@ func parseEntry(values map[string]string) (entry, error) {
 
 const maxSSID = 32
 
-// securityOf reads wpa_supplicant's flags of an access point: [WPA2-PSK+SAE-CCMP][ESS]. WPA of the first kind, WEP,
-// TKIP alone, enterprise, OWE and networks without an access point are never joined.
+// securityOf reads wpa_supplicant's flags of an access point: [WPA2-PSK+SAE-CCMP][ESS]. What can be joined counts before
+// what can't, where there is both. The open half of a network in OWE transition is open.
 func securityOf(flags string) hal.Security {
-	infrastructure, protected := false, false
+	infrastructure, never := false, hal.Security("")
 	for _, group := range strings.FieldsFunc(flags, func(r rune) bool { return r == '[' || r == ']' }) {
 		proto, rest, _ := strings.Cut(group, "-")
 		switch proto {
 		case "ESS":
 			infrastructure = true
 		case "WPA2":
-			if s := securityOfKeys(rest); s != hal.SecurityOther {
+			s := securityOfKeys(rest)
+			if slices.Contains([]hal.Security{hal.SecurityWPA2, hal.SecurityWPA3, hal.SecurityTransition}, s) {
 				return s
 			}
-			protected = true
+			never = s
 		case "WPA", "WEP", "OSEN":
-			protected = true
+			if never == "" {
+				never = securityOfBefore(proto, rest)
+			}
 		}
 	}
-	if !infrastructure || protected {
+	switch {
+	case never != "":
+		return never
+	case !infrastructure:
 		return hal.SecurityOther
 	}
 	return hal.SecurityOpen
 }
 
+// securityOfBefore reads what is older than WPA2, or no home's.
+func securityOfBefore(proto, rest string) hal.Security {
+	switch {
+	case proto == "WEP":
+		return hal.SecurityWEP
+	case proto == "WPA" && strings.HasPrefix(rest, "PSK"):
+		return hal.SecurityWPA1
+	}
+	return hal.SecurityEnterprise
+}
+
 // securityOfKeys reads what stands behind WPA2-: PSK+SAE-CCMP+TKIP-preauth.
 func securityOfKeys(text string) hal.Security {
 	words := strings.FieldsFunc(text, func(r rune) bool { return r == '-' || r == '+' || r == '/' })
-	psk, sae := slices.Contains(words, "PSK"), slices.Contains(words, "SAE")
+	has := func(word string) bool { return slices.Contains(words, word) }
+	psk, sae := has("PSK"), has("SAE")
 	switch {
-	case !slices.Contains(words, "CCMP"):
+	case has("OWE"):
+		return hal.SecurityOWE
+	case has("EAP"):
+		return hal.SecurityEnterprise
+	case psk && has("TKIP") && !has("CCMP"):
+		return hal.SecurityWPA1
+	case !has("CCMP"):
 		return hal.SecurityOther
 	case psk && sae:
 		return hal.SecurityTransition
