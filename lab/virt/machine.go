@@ -30,12 +30,13 @@ type machine struct {
 	ended   chan struct{} // closed when the process has ended
 	monitor *monitor
 	hand    *hand
+	serial  *serial
 	readers sync.WaitGroup
 	ends    []net.Conn
 }
 
 // wires of a machine, in the order of the emulator's file descriptors from 3 on.
-var wireNames = [...]string{"console", "monitor", wire.Port}
+var wireNames = [...]string{"console", "monitor", wire.Port, "serial"}
 
 // powerOn starts the emulator with its processor held, ties its wires, and lets it go, so that no word is lost.
 func (b *Board) powerOn() (*machine, error) {
@@ -70,6 +71,8 @@ func (b *Board) powerOn() (*machine, error) {
 	m.hand = newHand(m.ends[2])
 	m.readers.Go(func() { b.console.read(m.ends[0]) })
 	m.readers.Go(m.hand.read)
+	m.serial = &serial{board: m.ends[3]}
+	m.readers.Go(m.serial.read)
 	if m.monitor, err = openMonitor(m.ends[1]); err == nil {
 		m.began = time.Now()
 		_, err = m.monitor.do("cont", nil)
@@ -126,6 +129,7 @@ func (b *Board) arguments() ([]string, error) {
 		"-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
 		"-chardev", "socket,id=hand,fd=5", "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=hand,name="+wire.Port,
+		"-chardev", "socket,id=serial,fd=6", "-device", "pci-serial,chardev=serial",
 		"-netdev", b.options.Network.cable(), "-device", "virtio-net-device,netdev=net")
 	return append(args, b.options.Args...), nil
 }
