@@ -83,6 +83,7 @@ func TestControl(t *testing.T) {
 	if raw, err := os.ReadFile(picture); err != nil || len(raw) < 1000 || string(raw[:2]) != "\xff\xd8" {
 		t.Errorf("snapshot: %d bytes, %v", len(raw), err)
 	}
+	a.stopsStream(t)
 	own := []string{"--broker", "mqtts://" + a.ports.MQTT, "--ca", filepath.Join(a.state, "broker.pem")}
 	a.reached(t, own...)
 	other := mosquitto(t)
@@ -93,6 +94,26 @@ func TestControl(t *testing.T) {
 	events := tool(t, 20*time.Second, program("camctl"), "events", "--home", a.home, "camera", "--for", "2s")
 	if events.code != 0 {
 		t.Errorf("events: %d %s", events.code, events.errs)
+	}
+}
+
+// stopsStream: a stream that is stopped shows nothing to anybody, and comes back.
+func (a *agent) stopsStream(t *testing.T) {
+	t.Helper()
+	if r := a.call(t, "stream.stop"); r.code != 0 {
+		t.Fatalf("stop: %s", r.errs)
+	}
+	if r := a.call(t, "snapshot"); r.code == 0 || !strings.Contains(r.errs, "stream stopped") {
+		t.Errorf("a snapshot of a stopped stream: %d %s", r.code, r.errs)
+	}
+	if s, r := watch(t, time.Second, a.url("main")); r.code == 0 || s.Pictures > 0 {
+		t.Errorf("a stopped stream shows %+v", s)
+	}
+	if r := a.call(t, "stream.start"); r.code != 0 {
+		t.Fatalf("start: %s", r.errs)
+	}
+	if s, r := watch(t, time.Second, a.url("main")); r.code != 0 || !s.whole() {
+		t.Errorf("started again: %+v %s", s, r.errs)
 	}
 }
 

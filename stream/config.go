@@ -25,6 +25,7 @@ type Output struct {
 	Bitrate    Bitrate    `yaml:"bitrate"`     // bits per second: 2M, 1500k, 800000
 	GOPSeconds float64    `yaml:"gop_seconds"` // from one IDR to the next
 	CaptureSEI CaptureSEI `yaml:"capture_sei"` // auto, on, off
+	Stopped    bool       `yaml:"stopped"`     // nobody gets pictures of it
 }
 
 // CaptureSEI says whether frame number and capture time travel with each picture (codec/stamp).
@@ -40,8 +41,8 @@ const (
 // DefaultConfig returns what holds where nobody says otherwise.
 func DefaultConfig() Config {
 	return Config{
-		Main: Output{true, 1280, 720, 25, 2_000_000, 2, CaptureAuto},
-		Sub:  Output{true, 640, 360, 15, 512_000, 2, CaptureAuto},
+		Main: Output{true, 1280, 720, 25, 2_000_000, 2, CaptureAuto, false},
+		Sub:  Output{true, 640, 360, 15, 512_000, 2, CaptureAuto, false},
 	}
 }
 

@@ -9,8 +9,13 @@ import (
 	"github.com/ocellus/ocellus/hal"
 )
 
-// ErrClosed is what a Subscription or a Hub that was closed answers.
-var ErrClosed = errors.New("stream closed")
+// Errors of a Hub and its subscriptions.
+var (
+	// ErrClosed is what a Subscription or a Hub that was closed answers.
+	ErrClosed = errors.New("stream closed")
+	// ErrStopped is what a Hub answers whose owner wants nobody to have its pictures.
+	ErrStopped = errors.New("stream stopped")
+)
 
 // DefaultIDRInterval is the shortest time between an IDR and the next one that is made because somebody asked.
 const DefaultIDRInterval = 500 * time.Millisecond
@@ -45,6 +50,7 @@ type Hub struct {
 	mu       sync.Mutex // guards what follows; taken for a few assignments, never while calling out
 	subs     []*Subscription
 	closed   bool
+	stopped  bool
 	info     Info
 	force    func() bool
 	idr      idrGate
@@ -115,8 +121,9 @@ func (h *Hub) Publish(au *h264.AccessUnit) {
 // The first access unit that it delivers is an IDR, which is asked for.
 func (h *Hub) Subscribe(capacity int) *Subscription {
 	s := newSubscription(h, max(capacity, 1))
+	h.demand.raise() // first: whoever closes it at once gives back what is there
 	h.mu.Lock()
-	if h.closed {
+	if h.closed || h.stopped {
 		s.closed = true
 		close(s.done)
 	} else {
@@ -124,9 +131,9 @@ func (h *Hub) Subscribe(capacity int) *Subscription {
 	}
 	h.mu.Unlock()
 	if s.closed {
+		h.demand.lower()
 		return s
 	}
-	h.demand.raise()
 	h.RequestIDR()
 	return s
 }
@@ -157,6 +164,39 @@ func (h *Hub) Close() {
 	for _, s := range subs {
 		s.Close()
 	}
+}
+
+// Stop ends every subscription, and lets nobody have pictures until Start.
+func (h *Hub) Stop() {
+	h.mu.Lock()
+	subs := h.subs
+	if !h.stopped {
+		h.stopped = true
+		h.params.wake()
+	}
+	h.mu.Unlock()
+	for _, s := range subs {
+		s.Close()
+	}
+}
+
+// Start takes Stop back.
+func (h *Hub) Start() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = false
+}
+
+// Stopped reports whether nobody may have pictures.
+func (h *Hub) Stopped() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopped
+}
+
+// wanted reports whether the source has to make pictures for the hub.
+func (h *Hub) wanted(now time.Time, linger time.Duration) bool {
+	return !h.Stopped() && h.demand.wanted(now, linger)
 }
 
 // attach tells the hub that a source begins to publish: what, and how to ask it for an IDR (nil: it can't).

@@ -49,6 +49,9 @@ func newOutput(s *Source, name string, c Output, o Options) *output {
 		},
 		demandChanged: s.poke,
 	})
+	if c.Stopped {
+		out.hub.Stop()
+	}
 	return out
 }
 

@@ -76,17 +76,27 @@ func (c *paramCache) close() {
 	c.closed = true
 }
 
+// wake lets those who wait look again.
+func (c *paramCache) wake() {
+	if !c.known && !c.closed {
+		close(c.ready)
+		c.ready = make(chan struct{})
+	}
+}
+
 // Params returns the parameter sets of the stream, those of the last run where it is not running. Where none are known
 // yet it waits for them, and counts as demand while it waits.
 func (h *Hub) Params(ctx context.Context) (Params, error) {
 	waiting := false
 	for {
 		h.mu.Lock()
-		c := h.params
+		c, stopped := h.params, h.stopped
 		h.mu.Unlock()
 		switch {
 		case c.closed:
 			return Params{}, ErrClosed
+		case stopped:
+			return Params{}, ErrStopped
 		case c.known:
 			return Params{SPS: c.sps, PPS: c.pps, Generation: c.generation}, nil
 		}

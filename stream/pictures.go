@@ -128,7 +128,7 @@ func (st *studio) outputsFor(ctx context.Context, f hal.Frame) (due []*output, c
 	now := time.Now()
 	due = st.due[:0]
 	for _, o := range st.run.src.outputs {
-		if !o.hub.demand.wanted(now, st.run.src.linger) {
+		if !o.hub.wanted(now, st.run.src.linger) {
 			if o.encoding != nil {
 				o.closeEncoder()
 				o.hub.detach(Idle, "")

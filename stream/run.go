@@ -32,7 +32,7 @@ type run struct {
 // ended.
 func (s *Source) serve(ctx context.Context) (frames uint64, err error) {
 	for _, o := range s.outputs {
-		if o.hub.demand.wanted(time.Now(), s.linger) {
+		if o.hub.wanted(time.Now(), s.linger) {
 			o.hub.starting()
 		}
 	}
@@ -187,7 +187,7 @@ func (r *run) changedParams(a *assembler) {
 func (r *run) lead() Output {
 	now := time.Now()
 	for _, o := range r.src.outputs {
-		if o.hub.demand.wanted(now, r.src.linger) {
+		if o.hub.wanted(now, r.src.linger) {
 			return o.settings()
 		}
 	}

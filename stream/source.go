@@ -165,7 +165,7 @@ func (s *Source) awaitDemand(ctx context.Context) error {
 // wanted reports whether the camera has to run.
 func (s *Source) wanted(now time.Time) bool {
 	for _, o := range s.outputs {
-		if o.hub.demand.wanted(now, s.linger) {
+		if o.hub.wanted(now, s.linger) {
 			return true
 		}
 	}
@@ -196,7 +196,7 @@ func (s *Source) failure(err error, ran bool) {
 func (s *Source) question(modes []hal.Mode, now time.Time) Question {
 	q := Question{Modes: modes, Encoders: s.facts, Luma: s.lookers.demand.wanted(now, s.linger)}
 	for _, o := range s.outputs {
-		q.Wishes = append(q.Wishes, Wish{o.name, o.settings(), o.hub.demand.wanted(now, s.linger)})
+		q.Wishes = append(q.Wishes, Wish{o.name, o.settings(), o.hub.wanted(now, s.linger)})
 	}
 	return q
 }
@@ -210,6 +210,20 @@ func (s *Source) SetBitrate(name string, b Bitrate) error {
 // SetGOP changes the time from one IDR to the next as SetBitrate does the bit rate.
 func (s *Source) SetGOP(name string, every time.Duration) error {
 	return s.change(name, func(o *Output) { o.GOPSeconds = every.Seconds() }, hal.GOP)
+}
+
+// SetStopped stops a stream, or lets it be had again, now and in its next runs.
+func (s *Source) SetStopped(name string, stopped bool) error {
+	o := s.output(name)
+	switch {
+	case o == nil:
+		return fmt.Errorf("stop %s: %w", name, hal.ErrUnsupported)
+	case stopped:
+		o.hub.Stop()
+	default:
+		o.hub.Start()
+	}
+	return nil
 }
 
 func (s *Source) change(name string, edit func(*Output), c hal.Control) error {

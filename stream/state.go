@@ -23,6 +23,7 @@ const (
 	Live     State = "live"
 	Stalled  State = "stalled" // the camera stands still
 	Failed   State = "failed"  // camera or encoder gave an error; it is tried again
+	Stopped  State = "stopped" // its owner wants nobody to have pictures, whatever the source does
 )
 
 // stallAfter is the age of the last frame from which a camera stands still, unless it is a slow one: then it is

@@ -99,6 +99,9 @@ func (h *Hub) Stats() HubStats {
 	}
 	s.FPS, s.BitrateBPS = c.rates(now)
 	s.State, s.Reason = h.status.now(now, info.Rate)
+	if h.stopped {
+		s.State, s.Reason = Stopped, ""
+	}
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/ocellus/ocellus/codec/pack"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/secret"
+	"github.com/ocellus/ocellus/stream"
 )
 
 // command is one row of the command table: everything that can be asked of a running agent, through whatever door.
@@ -65,6 +66,7 @@ const (
 	codeConflict    = "conflict"
 	codeRolledBack  = "rolled_back"
 	codeDone        = "done" // by the factory: there is nothing left to do
+	codeStopped     = "stopped"
 )
 
 var (
@@ -83,7 +85,8 @@ func codeOf(err error) string {
 		{context.DeadlineExceeded, codeTimeout}, {hal.ErrUnsupported, codeUnsupported}, {errNotFound, codeNotFound},
 		{access.ErrUnknown, codeNotFound}, {access.ErrExists, codeExists}, {access.ErrUnclaimed, codeUnclaimed},
 		{claim.ErrStale, codeStale}, {claim.ErrSignature, codeDenied}, {claim.ErrProof, codeDenied},
-		{pack.ErrMalformed, codeBadRequest}, {access.ErrDone, codeDone}, {errConflict, codeConflict}, {errRolledBack, codeRolledBack},
+		{pack.ErrMalformed, codeBadRequest}, {access.ErrDone, codeDone}, {errConflict, codeConflict},
+		{errRolledBack, codeRolledBack}, {stream.ErrStopped, codeStopped},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code
@@ -186,8 +189,8 @@ func (a *agent) snapshotCommand(ctx context.Context, args streamArgs) (any, erro
 	if args.Stream == "" {
 		args.Stream = "main"
 	}
-	if a.source.Hub(args.Stream) == nil {
-		return nil, fmt.Errorf("stream %.40q: %w", args.Stream, errNotFound)
+	if _, err := a.showing(args.Stream); err != nil {
+		return nil, err
 	}
 	jpeg, captured, err := a.source.Snapshot(ctx, 0)
 	return picture{args.Stream, captured, jpeg}, err

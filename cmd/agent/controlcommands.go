@@ -31,6 +31,8 @@ func (a *agent) controlCommands() []command {
 		{"idr", access.Watch, 2 * time.Second, with(a.idr)},
 		{"logs", access.Configure, 2 * time.Second, with(a.logs)},
 		{"reboot", access.Configure, 5 * time.Second, with(a.reboot)},
+		{"stream.start", access.Configure, 5 * time.Second, with(a.streamStart)},
+		{"stream.stop", access.Configure, 5 * time.Second, with(a.streamStop)},
 	}
 }
 
@@ -151,7 +153,8 @@ func (c *controls) changed(keys []string) {
 // liveKey reports whether a key holds at once.
 func liveKey(key string) bool {
 	return key == "log" || strings.HasPrefix(key, "control.") && key != "control.embedded" ||
-		strings.HasPrefix(key, "streams.") && (strings.HasSuffix(key, ".bitrate") || strings.HasSuffix(key, ".gop_seconds"))
+		strings.HasPrefix(key, "streams.") &&
+			(strings.HasSuffix(key, ".bitrate") || strings.HasSuffix(key, ".gop_seconds") || strings.HasSuffix(key, ".stopped"))
 }
 
 // take makes the running streams follow: all of them or none.
@@ -169,6 +172,9 @@ func (a *agent) take(was, next Config) error {
 		}
 		if err == nil && o.was.GOPSeconds != o.next.GOPSeconds {
 			err = a.source.SetGOP(o.name, time.Duration(o.next.GOPSeconds*float64(time.Second)))
+		}
+		if err == nil && o.was.Stopped != o.next.Stopped {
+			err = a.source.SetStopped(o.name, o.next.Stopped)
 		}
 		if err != nil {
 			back := was
@@ -188,6 +194,7 @@ func (a *agent) undo(to Config) error {
 		if err := a.source.SetBitrate(name, o.Bitrate); err != nil && !errors.Is(err, hal.ErrUnsupported) {
 			faults = append(faults, err)
 		}
+		faults = append(faults, a.source.SetStopped(name, o.Stopped))
 	}
 	return errors.Join(faults...)
 }
@@ -290,9 +297,9 @@ func (a *agent) idr(_ context.Context, args streamArgs) (any, error) {
 	if args.Stream == "" {
 		args.Stream = "main"
 	}
-	h := a.source.Hub(args.Stream)
-	if h == nil {
-		return nil, fmt.Errorf("stream %.40q: %w", args.Stream, errNotFound)
+	h, err := a.showing(args.Stream)
+	if err != nil {
+		return nil, err
 	}
 	return struct {
 		Coming bool `json:"coming"` // false: the last IDR is too young, or the source can't make one on demand

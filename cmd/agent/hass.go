@@ -101,7 +101,9 @@ func (c *controls) act(ctx context.Context, action hass.Action, value string) (p
 	case hass.Identify:
 		_, err = c.a.identify(ctx, none{})
 	case hass.Snapshot:
-		picture, _, err = c.a.source.Snapshot(ctx, 0)
+		if _, err = c.a.showing("main"); err == nil {
+			picture, _, err = c.a.source.Snapshot(ctx, 0)
+		}
 	case hass.Restart:
 		_, err = c.a.reboot(ctx, none{})
 	case hass.Install:

@@ -77,6 +77,9 @@ func (h *health) frames(ctx context.Context) error {
 	if h.hub == nil {
 		return errors.New("no stream is on")
 	}
+	if h.hub.Stopped() {
+		return nil // its owner's wish is no fault
+	}
 	fresh := h.look()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

@@ -99,7 +99,8 @@ func writeMetrics(b *bytes.Buffer, doc statusDocument) {
 	}
 	family(b, "ocellus_stream_state", "gauge", "1 for the state that the stream is in")
 	for _, s := range doc.Streams {
-		for _, state := range []stream.State{stream.Idle, stream.Starting, stream.Live, stream.Stalled, stream.Failed} {
+		for _, state := range []stream.State{stream.Idle, stream.Starting, stream.Live, stream.Stalled, stream.Failed,
+			stream.Stopped} {
 			sample(b, "ocellus_stream_state", number(s.State == state), "stream", s.Name, "state", string(state))
 		}
 	}
