@@ -27,6 +27,7 @@ import (
 	"github.com/ocellus/ocellus/codec/bootstate"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/internal/timefloor"
 	"github.com/ocellus/ocellus/ota/manifest"
 	"github.com/ocellus/ocellus/ota/trust"
 )
@@ -51,11 +52,12 @@ type Fact struct {
 type Options struct {
 	Env     hal.BootEnv
 	Slots   hal.Slots
-	State   statefile.Place // ota.json
-	Persist statefile.Place // the version floor lies there, beside what others keep in it
-	Root    []byte          // the update root in the camera's own verified system
-	Built   time.Time       // when that system was built
-	How     string          // ocellus.boot of the kernel's command line (bootstate.How), empty if not told
+	State   statefile.Place  // ota.json
+	Persist statefile.Place  // the version floor lies there, beside what others keep in it
+	Root    []byte           // the update root in the camera's own verified system
+	Built   time.Time        // when that system was built
+	Floor   *timefloor.Floor // the time floor that all parts share; nil: the engine's own, in State, alone
+	How     string           // ocellus.boot of the kernel's command line (bootstate.How), empty if not told
 	Log     *slog.Logger
 
 	// Device is what the camera knows of itself. Floor, SlotBytes, Reached and Asked are the engine's to fill in.
@@ -273,7 +275,19 @@ func (e *Engine) trustOwn() error {
 		}
 	}
 	t.RaiseFloor(e.o.Built)
+	e.shareFloor(&t)
 	return e.keep(t)
+}
+
+// shareFloor brings the engine's floor and the one that all parts share to the later of the two.
+func (e *Engine) shareFloor(t *trust.Trusted) {
+	if e.o.Floor == nil {
+		return
+	}
+	t.RaiseFloor(e.o.Floor.Time())
+	if err := e.o.Floor.Raise(t.Floor); err != nil {
+		e.o.Log.Error("the time floor is not kept", "error", err)
+	}
 }
 
 // keep stores what is trusted, if it changed.

@@ -12,15 +12,27 @@ import (
 	"github.com/ocellus/ocellus/control"
 	"github.com/ocellus/ocellus/control/sntp"
 	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/internal/timefloor"
 )
+
+// openFloor opens the time floor, by which updates and the clock go.
+func (a *agent) openFloor(log *slog.Logger) {
+	if a.lasting.persist == nil {
+		return
+	}
+	var err error
+	if a.floor, err = timefloor.Open(a.lasting.persist); err != nil {
+		log.Error("no time floor", "err", err)
+	}
+}
 
 // openTime keeps the board's clock, where the configuration names servers.
 func (a *agent) openTime(c control.Config, log *slog.Logger) {
-	if c.TimeServers == control.Off || a.lasting.persist == nil {
+	if c.TimeServers == control.Off || a.floor == nil {
 		return
 	}
-	k, err := sntp.Open(sntp.Options{Servers: strings.Split(c.TimeServers, ","), Floor: a.lasting.persist,
-		Built: a.updates.boot.System.Built, Set: setClock, Log: log})
+	k, err := sntp.Open(sntp.Options{Servers: strings.Split(c.TimeServers, ","), Floor: a.floor,
+		Persist: a.lasting.persist, Built: a.updates.boot.System.Built, Set: setClock, Log: log})
 	if err != nil {
 		log.Error("the clock is kept by nobody", "err", err)
 		return

@@ -100,8 +100,10 @@ func (c *controls) open(state string, log *slog.Logger) (err error) {
 // so that a certificate of a broker is valid before anybody told the time.
 func (c *controls) clock() (now time.Time, sure bool) {
 	now, sure = clock()
-	if built := c.a.updates.boot.System.Built; !sure && now.Before(built) {
-		now = built
+	for _, least := range []time.Time{c.a.updates.boot.System.Built, c.a.floor.Time()} {
+		if !sure && now.Before(least) {
+			now = least
+		}
 	}
 	return now, sure || c.a.board.Simulated
 }

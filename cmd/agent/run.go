@@ -14,6 +14,7 @@ import (
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/internal/timefloor"
 	"github.com/ocellus/ocellus/provision"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
@@ -37,6 +38,7 @@ type agent struct {
 	began      time.Time
 	supervisor *supervise.Supervisor
 	lasting    lasting
+	floor      *timefloor.Floor // nil where persist can't be read
 	updates    *updates
 	network    *provision.Engine // nil where the camera's network is not the agent's business
 	hadBroker  atomic.Bool       // when its owner gave it another network
@@ -230,6 +232,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 		p.Status = address(s.in.Addr())
 		a.supervisor.Add(supervise.Part{Name: "status", Run: s.Run, Lasting: true})
 	}
+	a.openFloor(log)
 	a.openUpdates(state, config.Update, p.RTSP, log)
 	d, err := openDoor(state, a.localCommands(), log)
 	if err != nil {

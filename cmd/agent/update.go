@@ -91,7 +91,7 @@ func (u *updates) open(a *agent, state string, c updateConfig) error {
 	}
 	if err == nil {
 		u.engine, err = ota.Open(ota.Options{
-			Env: u.boot.Env, Slots: u.boot.Slots, How: u.boot.How,
+			Env: u.boot.Env, Slots: u.boot.Slots, How: u.boot.How, Floor: a.floor,
 			State: statefile.Path(filepath.Join(state, otaName)), Persist: a.lasting.persist,
 			Root: u.boot.System.Root, Built: u.boot.System.Built, Device: device, Log: u.log, Facts: u.health.facts,
 			Reboot: u.restart, Moment: u.moment, Now: clock, Notify: u.told, Source: u.source, Automatic: c.Automatic,

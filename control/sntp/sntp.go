@@ -1,7 +1,7 @@
 // Package sntp finds out what time it is (SNTP, RFC 5905 14): it asks several servers, believes what more than half of
-// those that answer agree on, and never a time before the floor, which only moves forward. Nobody on the way is
-// trusted with more than that: the floor keeps what has expired expired, and a clock that somebody set ahead is found
-// by the ends of certificates and metadata.
+// those that answer agree on, and never a time before the floor (internal/timefloor). Nobody on the way is trusted with
+// more than that: the floor keeps what has expired expired, and answers never move it, since anybody can forge them. A
+// clock that somebody set ahead comes back with the next honest answer.
 package sntp
 
 import (
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/internal/timefloor"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 	ahead     = 30 * 365 * 24 * time.Hour // further from the floor nobody is believed
 	soon      = 10 * time.Second          // the first wait after nobody answered
 	seldom    = 6 * time.Hour             // between looks, give or take a quarter
-	keepEvery = 24 * time.Hour            // the floor is stored no oftener
+	keepEvery = 24 * time.Hour            // the time is stored no oftener
 	coarse    = 500 * time.Millisecond    // a smaller difference is left as it is
 )
 
@@ -103,9 +104,10 @@ func choose(samples []sample, asked int) (time.Duration, error) {
 
 // Options are what a Keeper needs.
 type Options struct {
-	Servers []string        // names or addresses, with a port or without
-	Floor   statefile.Place // field time_floor of it
-	Built   time.Time       // of this release: the floor of a camera that never knew the time
+	Servers []string // names or addresses, with a port or without
+	Floor   *timefloor.Floor
+	Built   time.Time       // of this release, which may be on trial: as good as the floor, and not kept
+	Persist statefile.Place // field time_seen of it
 	// Set sets the system's clock; sure: the time comes from servers.
 	Set func(now time.Time, sure bool) error
 	Log *slog.Logger
@@ -116,41 +118,40 @@ type Keeper struct {
 	Options
 	file *statefile.File[lasting]
 
-	mu     sync.Mutex // guards the rest
-	floor  time.Time
+	mu     sync.Mutex // guards stored
 	stored time.Time
 }
 
 // lasting is what lies in the area persist. Other rooms have fields of their own there. Fields are only added.
 type lasting struct {
-	Floor int64 `json:"time_floor,omitempty"` // seconds since 1970
+	Seen int64 `json:"time_seen,omitempty"` // what time it was when it was stored, seconds since 1970
 }
 
-// Open reads the floor, and sets a clock that is before it to it: that is still wrong, and nearer.
+// Open sets a clock that is before the floor, or before what it was last, to that: it is still wrong, and nearer.
 func Open(o Options) (*Keeper, error) {
 	o.Log = o.Log.With("part", "time")
-	k := &Keeper{Options: o, file: statefile.At[lasting](o.Floor, 1), floor: o.Built}
+	k := &Keeper{Options: o, file: statefile.At[lasting](o.Persist, 1)}
 	v, _, err := k.file.Load()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("time floor: %w", err)
+		return nil, fmt.Errorf("time of last: %w", err)
 	}
-	if t := time.Unix(v.Floor, 0); t.After(k.floor) {
-		k.floor = t
-	}
-	k.stored = k.floor
-	if time.Now().Before(k.floor) {
-		if err := o.Set(k.floor, false); err != nil {
+	k.stored = time.Unix(v.Seen, 0)
+	if least := later(k.floor(), k.stored); time.Now().Before(least) {
+		if err := o.Set(least, false); err != nil {
 			k.Log.Warn("clock not set to what it was at least", "err", err)
 		}
 	}
 	return k, nil
 }
 
-// Floor is an instant that has passed.
-func (k *Keeper) Floor() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.floor
+// floor is an instant that has passed.
+func (k *Keeper) floor() time.Time { return later(k.Floor.Time(), k.Built) }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Run asks from time to time until ctx ends.
@@ -178,7 +179,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // Look asks all servers once and sets the clock.
 func (k *Keeper) Look(ctx context.Context) error {
-	floor := k.Floor()
+	floor := k.floor()
 	samples, faults := k.askAll(ctx, floor)
 	if len(samples) == 0 {
 		return errors.Join(faults...)
@@ -198,7 +199,7 @@ func (k *Keeper) Look(ctx context.Context) error {
 	if err := k.Set(now, true); err != nil {
 		return fmt.Errorf("set the clock: %w", err)
 	}
-	return k.raise(now)
+	return k.keep(now)
 }
 
 func (k *Keeper) askAll(ctx context.Context, floor time.Time) (samples []sample, faults []error) {
@@ -220,25 +221,19 @@ func (k *Keeper) askAll(ctx context.Context, floor time.Time) (samples []sample,
 	return samples, faults
 }
 
-// raise moves the floor forward; to the disk once a day.
-func (k *Keeper) raise(now time.Time) error {
+// keep stores what time it is, for a start without a clock, once a day.
+func (k *Keeper) keep(now time.Time) error {
 	k.mu.Lock()
-	if now.After(k.floor) {
-		k.floor = now
-	}
-	floor, store := k.floor, k.floor.Sub(k.stored) > keepEvery
-	k.mu.Unlock()
-	if !store {
+	defer k.mu.Unlock()
+	if now.Sub(k.stored).Abs() < keepEvery {
 		return nil
 	}
 	err := k.file.Update(func(v *lasting) error {
-		v.Floor = max(v.Floor, floor.Unix())
+		v.Seen = now.Unix()
 		return nil
 	})
 	if err == nil {
-		k.mu.Lock()
-		k.stored = floor
-		k.mu.Unlock()
+		k.stored = now
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/internal/statefile"
+	"github.com/ocellus/ocellus/internal/timefloor"
 )
 
 var built = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -69,9 +70,14 @@ func (c *clock) Set(now time.Time, sure bool) error {
 	return nil
 }
 
-func keeper(t *testing.T, c *clock, floor statefile.Place, servers ...string) *Keeper {
+func keeper(t *testing.T, c *clock, persist statefile.Place, servers ...string) *Keeper {
 	t.Helper()
-	k, err := Open(Options{Servers: servers, Floor: floor, Built: built, Set: c.Set, Log: slog.New(slog.DiscardHandler)})
+	floor, err := timefloor.Open(persist)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := Open(Options{Servers: servers, Floor: floor, Persist: persist, Built: built, Set: c.Set,
+		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +120,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestFloor: it is kept, it never goes back, and a clock that is before it is set to it.
+// TestFloor: what an update proved counts here, what servers say does not move it, and a clock that is before it is set
+// to it.
 func TestFloor(t *testing.T) {
 	t.Parallel()
 	var c clock
@@ -123,16 +130,26 @@ func TestFloor(t *testing.T) {
 	if err := k.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	high := k.Floor()
+	if at := k.Floor.Time(); at.Unix() != 0 {
+		t.Errorf("forged answers moved the floor to %v", at)
+	}
 	k = keeper(t, &c, p, serve(t, 0, nil))
 	if len(c.set) != 2 || c.sure[1] {
-		t.Errorf("set %v, sure %v: want once to the floor, unsure", c.set, c.sure)
+		t.Errorf("set %v, sure %v: want once to what it was last, unsure", c.set, c.sure)
+	}
+	if err := k.Look(t.Context()); err != nil {
+		t.Errorf("back from a forged time: %v", err)
+	}
+	if err := k.Floor.Raise(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
 	}
 	if err := k.Look(t.Context()); !errors.Is(err, ErrRefused) {
 		t.Errorf("a time before the floor: %v", err)
 	}
-	if k.Floor().Before(high.Truncate(time.Second)) {
-		t.Errorf("the floor fell from %v to %v", high, k.Floor())
+	before := len(c.set)
+	keeper(t, &c, p)
+	if len(c.set) != before+1 || (c.set[before]-time.Hour).Abs() > 2*time.Second || c.sure[before] {
+		t.Errorf("set %v, sure %v: want to the floor, unsure", c.set, c.sure)
 	}
 }
 
