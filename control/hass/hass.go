@@ -91,6 +91,7 @@ type Bridge struct {
 	Camera
 	asked chan request // of Home Assistant; capacity 8, what finds no room is dropped
 	birth chan struct{}
+	began time.Time
 
 	mu   sync.Mutex // guards past
 	past map[Action][]time.Time
@@ -112,7 +113,8 @@ const (
 // New makes a bridge.
 func New(c Camera) *Bridge {
 	c.Log = c.Log.With("part", "home_assistant")
-	return &Bridge{Camera: c, asked: make(chan request, 8), birth: make(chan struct{}, 1), past: map[Action][]time.Time{}}
+	return &Bridge{Camera: c, asked: make(chan request, 8), birth: make(chan struct{}, 1), past: map[Action][]time.Time{},
+		began: time.Now()}
 }
 
 func base(camera [envelope.IDSize]byte) string { return envelope.Camera(camera) + "/ha/" }
@@ -168,8 +170,12 @@ func poke(c chan struct{}) {
 	}
 }
 
-// allowed counts an action.
+// allowed counts an action. A restart forgets what was counted, so it has to be that long ago that nobody can keep the
+// camera restarting.
 func (b *Bridge) allowed(action Action, limit Limit, now time.Time) bool {
+	if action == Restart && now.Sub(b.began) < limit.In/time.Duration(limit.Times) {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	past := slices.DeleteFunc(b.past[action], func(at time.Time) bool { return now.Sub(at) > limit.In })

@@ -198,6 +198,11 @@ func TestTake(t *testing.T) {
 	if n := len(b.asked); n > 0 {
 		t.Errorf("%d plain messages are taken", n)
 	}
+	b.Take(at+"restart/set", []byte("press"), false)
+	if n := len(b.asked); n > 0 {
+		t.Error("a camera that has just started is restarted")
+	}
+	b.began = time.Now().Add(-time.Hour)
 	taken := 0
 	for range 20 {
 		b.Take(at+"restart/set", []byte("press"), false)
