@@ -14,8 +14,8 @@ var errPacket = errors.New("broker")
 
 // Bounds of what a broker may send (MQTT 3.1.1, OASIS Standard, section 2.2).
 const (
-	maxTopic  = 256
-	maxPacket = 2 + maxTopic + 2 + 64<<10 // a command, the largest message for us
+	maxTopic  = 256                           // of those that are ours
+	maxPacket = 2 + maxTopic + 2 + 64<<10 + 1 // a command, the largest message for us, and a byte that is too many
 )
 
 // The types of packets that a server sends, 2.2.1.
@@ -56,7 +56,9 @@ func (f *filtered) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readPacket reads a whole packet: its size is bounded before memory is taken for it.
+// readPacket reads a whole packet: its size is bounded before memory is taken for it. A message that is too long is cut
+// to a length that is still too long, so that it is refused where messages are, and acknowledged: the broker would bring
+// it again and again to a camera that hung up on it.
 func readPacket(in *bufio.Reader) ([]byte, error) {
 	first, err := in.ReadByte()
 	if err != nil {
@@ -77,12 +79,20 @@ func readPacket(in *bufio.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("%w: a length of more than four bytes", errPacket)
 		}
 	}
+	rest := 0
 	if size > maxPacket {
-		return nil, fmt.Errorf("%w: a packet of %d bytes, at most %d", errPacket, size, maxPacket)
+		if first>>4 != packetPUBLISH {
+			return nil, fmt.Errorf("%w: a packet of %d bytes, at most %d", errPacket, size, maxPacket)
+		}
+		size, rest = maxPacket, size-maxPacket
+		head = binary.AppendUvarint([]byte{first}, uint64(size)) // the same seven bits a byte
 	}
 	packet := append(head, make([]byte, size)...)
 	body := packet[len(head):]
 	if _, err := io.ReadFull(in, body); err != nil {
+		return nil, unexpected(err)
+	}
+	if _, err := io.CopyN(io.Discard, in, int64(rest)); err != nil {
 		return nil, unexpected(err)
 	}
 	return packet, checkPacket(first, body)
@@ -138,8 +148,8 @@ func checkPublish(flags byte, body []byte) error {
 	}
 	topic := int(binary.BigEndian.Uint16(body))
 	switch {
-	case topic == 0 || topic > maxTopic:
-		return fmt.Errorf("%w: a topic of %d bytes", errPacket, topic)
+	case topic == 0: // one that is too long is nobody's, and acknowledged as what is too long is
+		return fmt.Errorf("%w: no topic", errPacket)
 	case topic+need > len(body):
 		return fmt.Errorf("%w: PUBLISH cut short", errPacket)
 	case qos > 0 && binary.BigEndian.Uint16(body[2+topic:]) == 0:

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/ocellus/ocellus/codec/envelope"
 )
 
 // written is a packet as the library's own writer has it.
@@ -52,16 +54,42 @@ func TestPackets(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"CONNECT": {0x10, 0}, "SUBSCRIBE": {0x82, 5, 0, 1, 0, 0, 1}, "PINGREQ": {0xc0, 0}, "DISCONNECT": {0xe0, 0},
 		"type 0": {0, 0}, "type 15": {0xf0, 0}, "length of five bytes": {0x30, 0xff, 0xff, 0xff, 0xff, 1},
-		"256 MB": {0x30, 0xff, 0xff, 0xff, 0x7f}, "SUBACK of two codes": {0x90, 4, 0, 1, 0, 0},
-		"SUBACK of none": {0x90, 2, 0, 1},
-		"QoS 3":          {0x36, 5, 0, 1, 'a', 0, 1}, "no topic": {0x30, 2, 0, 0},
+		"256 MB of no message": {0x40, 0xff, 0xff, 0xff, 0x7f},
+		"SUBACK of two codes":  {0x90, 4, 0, 1, 0, 0},
+		"SUBACK of none":       {0x90, 2, 0, 1},
+		"QoS 3":                {0x36, 5, 0, 1, 'a', 0, 1}, "no topic": {0x30, 2, 0, 0},
 		"topic beyond the end": {0x30, 3, 0, 9, 'a'},
 		"identifier 0":         {0x32, 5, 0, 1, 'a', 0, 0}, "flags": {0x41, 2, 0, 1}, "PUBREL without flags": {0x60, 2, 0, 1},
 		"no identifier": {0x32, 3, 0, 1, 'a'}, "long PINGRESP": {0xd0, 1, 0}, "tiny PUBLISH": {0x30, 1, 0},
-		"long topic": written(t, publish(strings.Repeat("x", maxTopic+1), 0, 0, "")),
 	} {
 		if _, err := readPacket(bufio.NewReader(bytes.NewReader(bad))); !errors.Is(err, errPacket) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTooLongMessage: it is cut, so that it is refused and acknowledged, and what comes behind it is read.
+func TestTooLongMessage(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{maxPacket, 1 << 20} {
+		for _, topic := range []string{"a/b", strings.Repeat("x", 1<<16-1)} {
+			raw := append(written(t, publish(topic, 1, 7, strings.Repeat("y", size))), 0xd0, 0)
+			in := bufio.NewReader(bytes.NewReader(raw))
+			packet, err := readPacket(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := packets.ReadPacket(bytes.NewReader(packet))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, ok := p.(*packets.PublishPacket)
+			if !ok || m.TopicName != topic || m.MessageID != 7 || topic == "a/b" && len(m.Payload) <= envelope.MaxCommand {
+				t.Errorf("%d bytes: %v", size, p)
+			}
+			if next, err := readPacket(in); err != nil || len(next) != 2 {
+				t.Errorf("behind it: %x, %v", next, err)
+			}
 		}
 	}
 }
