@@ -73,12 +73,16 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	l.over, l.leave = context.WithCancel(context.Background())
 	defer l.leave()
 	l.client = mqtt.NewClient(l.options(u))
+	began := time.Now()
 	if err := l.wait(l.client.Connect()); err != nil {
 		l.client.Disconnect(0)
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
 	defer l.client.Disconnect(uint(farewell.Milliseconds()))
-	began := time.Now()
+	if time.Since(began) > slowBroker {
+		_ = pause(ctx, jitter(letPass)) // a connection that is lost meanwhile begin finds out
+	}
+	began = time.Now()
 	if err = l.begin(); err == nil {
 		outage := s.connected(u.Host)
 		defer s.set(func(st *SessionState) { st.Connected, st.Since = false, time.Now() })

@@ -45,14 +45,19 @@ type Bridge interface {
 // Publish sends and waits until the broker has it, or some seconds.
 type Publish func(topic string, payload []byte, retained bool) error
 
-// How the tries of a camera that lost its broker are spread, in full jitter: the n-th wait is anything from nothing to
-// again<<n. The first one is long, since a broker that fails loses thousands of cameras in one instant.
+// How the tries of a camera that lost its broker are spread, in full jitter: each wait is anything from nothing to a
+// limit. The first one is long, since a node that fails loses thousands of cameras in one instant; the next ones are no
+// longer, since a cluster needs some ten seconds to elect its leaders, and refuses whoever comes before. Only then does
+// the limit double.
 const (
 	firstTry   = 2 * time.Second  // of a process that has just started: anything up to this
-	again      = 15 * time.Second // the first wait after a connection was lost: anything up to this
-	longestTry = 20               // times again: 5 minutes
+	again      = 20 * time.Second // after a connection was lost: anything up to this
+	sameTries  = 3                // waits with that limit
+	longestTry = 15               // times again: 5 minutes
 	goodAfter  = time.Minute      // a connection that held so long forgets the failures before it
 	whoIsOwner = 5 * time.Second
+	slowBroker = 2 * time.Second  // one that took longer to let us in has a crowd at its door
+	letPass    = 10 * time.Second // then the crowd gets anything up to this
 )
 
 // Session keeps the camera connected to a broker.
@@ -220,7 +225,7 @@ func (s *Session) Run(ctx context.Context) error {
 
 // backoff is full jitter: anything from nothing to the longest wait that this many failures have.
 func backoff(base time.Duration, failures int) time.Duration {
-	return jitter(base * time.Duration(min(longestTry, 1<<min(failures, 10))))
+	return jitter(base * time.Duration(min(longestTry, 1<<min(max(failures-sameTries+1, 0), 10))))
 }
 
 func jitter(d time.Duration) time.Duration { return rand.N(d + 1) }

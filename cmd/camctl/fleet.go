@@ -32,8 +32,17 @@ type fleetSimulate struct {
 	For      time.Duration `default:"30s" help:"How long, once all are connected."`
 	Rate     float64       `default:"20" help:"Commands a second, to cameras at random."`
 	Event    time.Duration `default:"10s" help:"Between two events of a camera."`
-	Spread   time.Duration `default:"15s" help:"A camera that lost its broker tries again after anything up to this."`
+	Spread   time.Duration `default:"20s" help:"A camera that lost its broker tries again after anything up to this."`
 }
+
+// How a camera behaves that lost its broker, as docs/control.md has it: the limit of its first waits is the same, then
+// it doubles; a broker that takes long to let it in gets some time for the others at its door.
+const (
+	sameTries      = 3
+	cameraPatience = 10 * time.Second
+	slowBroker     = 2 * time.Second
+	letPass        = 10 * time.Second
+)
 
 // connectAll is how long the beginning waits for the cameras, settle how long the end waits for what is under way.
 const connectAll, settle = 3 * time.Minute, 40 * time.Second
@@ -49,6 +58,7 @@ type fleet struct {
 	mu        sync.Mutex  // guards backs
 	backs     []time.Time // when a camera that had been connected was back
 	lost      []time.Time // when one was lost
+	tries     int         // of cameras that had been connected
 }
 
 // Run prints a line of JSON a second, and then the summary. It fails when something was lost.
@@ -148,6 +158,7 @@ type fleetSummary struct {
 	Displaced   int     `json:"displaced"`
 	AllBackS    float64 `json:"all_back_s"`
 	WorstSecond float64 `json:"worst_second_percent"`
+	Tries       int     `json:"tries"` // that they needed, all together
 }
 
 func (f *fleet) summary(o *office) fleetSummary {
@@ -155,7 +166,7 @@ func (f *fleet) summary(o *office) fleetSummary {
 	s.Commands, s.Events = o.counts(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.Displaced = len(f.backs)
+	s.Displaced, s.Tries = len(f.backs), f.tries
 	if len(f.backs) == 0 || len(f.lost) == 0 {
 		return s
 	}
@@ -182,20 +193,13 @@ func (f *fleet) options(id string) (*mqtt.ClientOptions, error) {
 	}
 	return o.SetClientID(id).
 		SetCleanSession(false).SetTLSConfig(secure).SetUsername(f.Username).SetPassword(f.Password).
-		SetAutoReconnect(false).SetConnectTimeout(brokerPatience).SetKeepAlive(15 * time.Second).
+		SetAutoReconnect(false).SetConnectTimeout(cameraPatience).SetKeepAlive(15 * time.Second).
 		SetProtocolVersion(4), nil
 }
 
 // again waits before the next try, in full jitter; false: it is over.
 func (f *fleet) again(ctx context.Context, failures int) bool {
-	t := time.NewTimer(mathrand.N(f.Spread<<min(failures, 4) + 1))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return pause(ctx, mathrand.N(f.Spread<<min(max(failures-sameTries+1, 0), 4)+1))
 }
 
 func (f *fleet) public() ed25519.PublicKey { return f.owner.Public().(ed25519.PublicKey) }

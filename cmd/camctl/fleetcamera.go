@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -38,10 +39,13 @@ func newSimulated(f *fleet) (*simulated, error) {
 
 // run keeps connected until ctx ends.
 func (c *simulated) run(ctx context.Context) {
-	for failures := 0; c.fleet.again(ctx, min(failures, 1)); failures++ {
-		if c.connect(ctx, failures > 0) {
-			failures = 0
+	been := false // connected
+	for failures := 0; c.fleet.again(ctx, failures); {
+		if c.connect(ctx, been) {
+			been, failures = true, 0
+			continue
 		}
+		failures++
 	}
 }
 
@@ -58,8 +62,8 @@ func (c *simulated) connect(ctx context.Context, back bool) bool {
 		SetConnectionLostHandler(func(mqtt.Client, error) { close(lost) })
 	client := mqtt.NewClient(o)
 	defer client.Disconnect(100)
-	if finished(client.Connect()) != nil || finished(client.Subscribe(envelope.Camera(c.id)+"/cmd/+", 1, nil)) != nil ||
-		finished(client.Publish(state, 1, true, `{"state":"online","session":"simulated"}`)) != nil {
+	if !c.enter(ctx, client, lost, back) || !soon(client.Publish(state, 1, true,
+		`{"state":"online","session":"simulated"}`), lost) {
 		return false
 	}
 	c.fleet.came(back)
@@ -77,6 +81,36 @@ func (c *simulated) connect(ctx context.Context, back bool) bool {
 		}
 	}
 	return true
+}
+
+// enter connects and subscribes, as gently as a camera does.
+func (c *simulated) enter(ctx context.Context, client mqtt.Client, lost <-chan struct{}, again bool) bool {
+	if again {
+		c.fleet.mu.Lock()
+		c.fleet.tries++
+		c.fleet.mu.Unlock()
+	}
+	began := time.Now()
+	if !soon(client.Connect(), lost) {
+		return false
+	}
+	if time.Since(began) > slowBroker && !pause(ctx, mathrand.N(letPass)) {
+		return false
+	}
+	return soon(client.Subscribe(envelope.Camera(c.id)+"/cmd/+", 1, nil), lost)
+}
+
+// soon waits for what a token stands for; the library never ends those of a connection that was lost.
+func soon(t mqtt.Token, lost <-chan struct{}) bool {
+	late := time.NewTimer(cameraPatience)
+	defer late.Stop()
+	select {
+	case <-t.Done():
+		return t.Error() == nil
+	case <-lost:
+	case <-late.C:
+	}
+	return false
 }
 
 // came counts a camera that is connected.
@@ -123,15 +157,7 @@ func (c *simulated) tell(client mqtt.Client, lost <-chan struct{}) bool {
 		if err != nil {
 			return false
 		}
-		token := client.Publish(string(topic), 1, false, raw)
-		select {
-		case <-token.Done():
-		case <-lost:
-			return false
-		case <-time.After(brokerPatience):
-			return false
-		}
-		if token.Error() != nil {
+		if !soon(client.Publish(string(topic), 1, false, raw), lost) {
 			return false
 		}
 		c.mu.Lock()
