@@ -67,6 +67,15 @@ type Outcome struct {
 	Blob   []byte
 }
 
+// idKey is the key of the command's id in the context of Table.Do.
+type idKey struct{}
+
+// CommandID returns the id of the command that a context is for; false where none came in an envelope.
+func CommandID(ctx context.Context) (id [envelope.IDSize]byte, ok bool) {
+	id, ok = ctx.Value(idKey{}).([envelope.IDSize]byte)
+	return id, ok
+}
+
 // People knows whose the camera is and who may ask; *access.Ownership is one.
 type People interface {
 	Operational() (id [envelope.IDSize]byte, key ed25519.PrivateKey, err error)

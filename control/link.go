@@ -17,6 +17,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // errChanged ends a connection because there is another configuration or another owner.
@@ -80,7 +81,7 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	}
 	defer l.client.Disconnect(uint(farewell.Milliseconds()))
 	if time.Since(began) > slowBroker {
-		_ = pause(ctx, jitter(letPass)) // a connection that is lost meanwhile begin finds out
+		_ = monotime.Pause(ctx, jitter(letPass)) // a connection that is lost meanwhile begin finds out
 	}
 	began = time.Now()
 	if err = l.begin(); err == nil {

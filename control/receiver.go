@@ -119,12 +119,12 @@ func (r *Receiver) Receive(m Message, answer Answer) error {
 		return r.count(refusal, m)
 	}
 	say := r.sayer(own, a, answer)
-	before, refusal, quiet := r.look(a, now, sure)
+	before, progress, refusal, quiet := r.look(a, now, sure)
 	switch {
 	case before != nil && quiet, refusal != nil && quiet:
 		return r.count(refuse(CodeRateLimited, ""), m)
 	case before != nil:
-		say(*before, 0, true)
+		say(*before, progress, true)
 		return nil
 	case refusal == nil:
 		refusal = permitted(a, own.opener, r.Table, sure)
@@ -145,13 +145,16 @@ func (r *Receiver) Receive(m Message, answer Answer) error {
 // look is the rules that need what is known of the source, before anything is opened. before is the answer to a command
 // that came already. quiet: so many of these came that they are answered no more; they cost the source nothing of what
 // it may ask, since whoever recorded a command can send it again and again.
-func (r *Receiver) look(a *asked, now time.Time, sure bool) (before *Outcome, refusal *Refusal, quiet bool) {
+func (r *Receiver) look(a *asked, now time.Time, sure bool) (
+	before *Outcome, progress int, refusal *Refusal, quiet bool,
+) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.ledger.of(envelope.Camera(a.Camera), a.lane(), now)
 	if known := m.find(a.ID); known != nil {
-		before = known.outcome
+		before, progress = known.outcome, 100
 		if before == nil {
+			progress = known.progress
 			before = &Outcome{Code: CodeAccepted, Text: "it is being done"}
 		}
 	} else if refusal = timely(a, now, sure); refusal == nil && !m.fresh(a.Counter) {
@@ -160,7 +163,7 @@ func (r *Receiver) look(a *asked, now time.Time, sure bool) (before *Outcome, re
 	} else if refusal == nil && !m.budget.all.take(now, perSecond, burst) {
 		refusal = refuse(CodeRateLimited, "at most %d commands a second", perSecond)
 	}
-	return before, refusal, (before != nil || refusal != nil) && !m.budget.again.take(now, perSecond/4, burst/2)
+	return before, progress, refusal, (before != nil || refusal != nil) && !m.budget.again.take(now, perSecond/4, burst/2)
 }
 
 // admit uses the counter up, for what was refused, too, and looks whether the source may do this so often.
@@ -206,8 +209,11 @@ func (r *Receiver) run(a *asked, say func(o Outcome, progress int, last bool)) {
 		}
 	}
 	began := time.Now()
-	outcome := r.Table.Do(r.live, a.who, a.Operation, a.Arguments, func(percent int) {
-		say(Outcome{Code: CodeAccepted}, min(max(percent, 0), 100), false)
+	ctx := context.WithValue(r.live, idKey{}, a.ID)
+	outcome := r.Table.Do(ctx, a.who, a.Operation, a.Arguments, func(percent int) {
+		percent = min(max(percent, 0), 100)
+		r.progress(a, percent)
+		say(Outcome{Code: CodeAccepted}, percent, false)
 	})
 	r.Log.Info("command", "operation", a.Operation, "who", a.who.Name, "code", outcome.Code,
 		"took_ms", time.Since(began).Milliseconds())
@@ -215,6 +221,17 @@ func (r *Receiver) run(a *asked, say func(o Outcome, progress int, last bool)) {
 		outcome = Outcome{Code: CodeTooBig, Text: "done, but the answer is too large for an envelope"}
 	}
 	r.finish(a, outcome, say)
+}
+
+// progress remembers how far a command is, for whoever asks again.
+func (r *Receiver) progress(a *asked, percent int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.ledger.sources[a.lane()]; m != nil {
+		if known := m.find(a.ID); known != nil {
+			known.progress = percent
+		}
+	}
 }
 
 func (r *Receiver) finish(a *asked, o Outcome, say func(o Outcome, progress int, last bool)) {

@@ -87,8 +87,9 @@ type memory struct {
 
 // answered is an answer, for the same command that comes again; nil while it is being done.
 type answered struct {
-	id      [envelope.IDSize]byte
-	outcome *Outcome
+	id       [envelope.IDSize]byte
+	outcome  *Outcome // nil: it is being done
+	progress int      // in percent, while it is being done
 }
 
 func (m *memory) find(id [envelope.IDSize]byte) *answered {
@@ -98,7 +99,7 @@ func (m *memory) find(id [envelope.IDSize]byte) *answered {
 		}
 	}
 	if d, ok := m.kept[hex.EncodeToString(id[:])]; ok {
-		return &answered{id, &Outcome{Code: d.Code, Text: d.Text}}
+		return &answered{id: id, outcome: &Outcome{Code: d.Code, Text: d.Text}}
 	}
 	return nil
 }

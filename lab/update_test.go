@@ -92,17 +92,14 @@ func TestUpdate(t *testing.T) {
 	}
 	a.becomes(t, "1.0.0", "confirmed 1.0.0")
 	p.publish("sim", p.simSlot(p.path("slot"), "1.2.0", "-kernel", "panics"), "1.2.0")
-	if r := a.ota(t, "install", "--now"); r.code != 0 {
-		t.Fatalf("install: %d %s%s", r.code, r.out, r.errs)
-	}
-	a.becomes(t, "1.0.0", "failed 1.2.0 tries used up")
+	a.newDoor(t)
+	a.failedByCommand(t, "1.2.0")
 	b := p.bundle(p.publish("sim", p.simSlot(p.path("slot"), "1.3.0"), "1.3.0"))
 	if r := a.ota(t, "install", "--now", b); r.code != 0 {
 		t.Fatalf("install of a bundle: %d %s%s", r.code, r.out, r.errs)
 	}
 	a.becomes(t, "1.3.0", "confirmed 1.3.0")
-	a.learnPorts(t)
-	a.pair(t)
+	a.newDoor(t)
 	b = p.bundle(p.publish("sim", p.simSlot(p.path("slot"), "1.4.0"), "1.4.0"))
 	push := tool(t, time.Minute, program("camctl"), "ota", "push", "--home", a.home, "--now", "camera", b)
 	if push.code != 0 || !strings.HasPrefix(push.out, "1.4.0 is in the other slot and verified") ||
@@ -110,11 +107,65 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("push: %d %s%s", push.code, push.out, push.errs)
 	}
 	a.becomes(t, "1.4.0", "confirmed 1.4.0")
-	a.learnPorts(t)
-	a.pair(t)
+	a.newDoor(t)
 	if s, r := watch(t, time.Second, a.url("main")); r.code != 0 || !s.whole() {
 		t.Errorf("got %+v\n%s", s, r.errs)
 	}
+	a.updatedByHomeAssistant(t, p)
+}
+
+// newDoor finds the camera again after a restart, which gave it other ports.
+func (a *agent) newDoor(t *testing.T) {
+	t.Helper()
+	a.learnPorts(t)
+	a.pair(t)
+}
+
+// failedByCommand: a release that never starts, by a sealed command, which tells how far it is, and how it ended after
+// the restart.
+func (a *agent) failedByCommand(t *testing.T, version string) {
+	t.Helper()
+	if r := a.call(t, "ota.install", "now=true"); r.code != 0 || !strings.Contains(r.out, `"version": "`+version+`"`) {
+		t.Fatalf("install: %d %s%s", r.code, r.out, r.errs)
+	}
+	a.becomes(t, "1.0.0", "failed "+version+" tries used up")
+	a.newDoor(t)
+	until(t, 20*time.Second, "it is told how it ended", func() bool {
+		<-time.After(200 * time.Millisecond) // no faster than a camera lets anybody ask
+		r := a.call(t, "events")
+		return strings.Contains(r.out, `"job.ended"`) && strings.Contains(r.out, `"reason": "tries used up"`)
+	})
+}
+
+// updatedByHomeAssistant: the update entity appears, shows what there is, and its button installs it.
+func (a *agent) updatedByHomeAssistant(t *testing.T, p *publisher) {
+	t.Helper()
+	broker := mosquitto(t)
+	if r := a.call(t, "set", "control.broker="+broker, "control.home_assistant.enabled=true"); r.code != 0 {
+		t.Fatal(r.errs)
+	}
+	h := newHomeAssistant(t, broker)
+	d := h.discover()
+	update := d.Cmps["update"]
+	shows := func(installed, latest string) func() bool {
+		return func() bool {
+			var s struct {
+				Update struct{ Installed_version, Latest_version string } //nolint:revive // Home Assistant's names
+			}
+			return json.Unmarshal(h.last[update.StateTopic], &s) == nil && s.Update.Installed_version == installed &&
+				s.Update.Latest_version == latest
+		}
+	}
+	h.wait("no update", shows("1.4.0", "1.4.0"))
+	h.press(update.CommandTopic, "install", false)
+	p.publish("sim", p.simSlot(p.path("slot"), "1.5.0"), "1.5.0")
+	if r := a.ota(t, "check"); r.code != 0 {
+		t.Fatalf("check: %s", r.errs)
+	}
+	h.wait("an update", shows("1.4.0", "1.5.0"))
+	h.press(update.CommandTopic, "install", false)
+	a.becomes(t, "1.5.0", "confirmed 1.5.0")
+	h.wait("it is installed", shows("1.5.0", "1.5.0"))
 }
 
 // TestNoUpdateRoot: a system that was built without an update root key takes nothing, and says so.

@@ -71,7 +71,7 @@ func (f *filler) all(ctx context.Context) error {
 		}
 		at := int64(i) * f.e.segment
 		part := f.buf[:min(f.e.segment, f.r.Size-at)]
-		f.e.tell(phaseWriting, at, f.r.Size)
+		f.e.tell(PhaseWriting, at, f.r.Size)
 		if f.again && f.has(part, at, sum) {
 			continue
 		}
@@ -82,7 +82,7 @@ func (f *filler) all(ctx context.Context) error {
 			return slotFault(err)
 		}
 	}
-	f.e.tell(phaseWriting, f.r.Size, f.r.Size)
+	f.e.tell(PhaseWriting, f.r.Size, f.r.Size)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum
 	}
 	go read(0)
 	for at := int64(0); at < size; at += half {
-		e.tell(phaseVerifying, at, size)
+		e.tell(PhaseVerifying, at, size)
 		if err := <-ahead; err != nil {
 			return slotFault(err)
 		}
@@ -196,7 +196,7 @@ func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum
 		}
 		h.Write(part(at))
 	}
-	e.tell(phaseVerifying, size, size)
+	e.tell(PhaseVerifying, size, size)
 	want, err := hex.DecodeString(sum)
 	if got := h.Sum(nil); err != nil || !bytes.Equal(got, want) {
 		return fmt.Errorf("update: %w: sha256 is %x, want %s", ReadBack, got, sum)

@@ -313,7 +313,7 @@ func TestCancel(t *testing.T) {
 		if err := cam.engine.Install(ctx, p, Ask{}); !errors.Is(err, Busy) {
 			t.Errorf("a second one: got %v", err)
 		}
-		if s := cam.engine.Status(); s.State != Writing || s.Phase != phaseWriting {
+		if s := cam.engine.Status(); s.State != Writing || s.Phase != PhaseWriting {
 			t.Errorf("got %+v", s)
 		}
 		stop()

@@ -222,7 +222,7 @@ func TestPatchResume(t *testing.T) {
 	for cut := int64(1); cut < int64(len(p.to))/(64<<10); cut += 5 {
 		ctx, cancel := context.WithCancel(t.Context())
 		p.told = func(s Status) {
-			if s.State == Writing && s.Phase == phaseWriting && s.Bytes >= cut*64<<10 {
+			if s.State == Writing && s.Phase == PhaseWriting && s.Bytes >= cut*64<<10 {
 				cancel()
 			}
 		}

@@ -10,8 +10,8 @@ type Phase string
 
 // The phases.
 const (
-	phaseWriting   Phase = "writing"
-	phaseVerifying Phase = "verifying"
+	PhaseWriting   Phase = "writing"
+	PhaseVerifying Phase = "verifying"
 )
 
 type progress struct {

@@ -35,6 +35,7 @@ type controls struct {
 	session  *control.Session
 	broker   *broker.Broker             // in the process; nil: there is none
 	errands  chan func(context.Context) // capacity 4; what finds no room is refused
+	jobs     *jobs                      // nil where there are no events
 	log      *slog.Logger
 
 	mu      sync.Mutex // guards noticed
@@ -58,11 +59,14 @@ func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) net.Add
 		return nil
 	}
 	c.openBroker(state, log)
+	c.jobs = openJobs(a.safe.sealed(jobsName), c.queue.Tell, log)
 	a.supervisor.Add(supervise.Part{Name: "control", Run: c.receiver.Run, Lasting: true})
 	a.supervisor.Add(supervise.Part{Name: "broker", Run: c.session.Run, Lasting: true})
 	c.queue.Tell(control.Lifecycle, "agent.started", struct {
 		Release string `json:"release"`
 	}{release})
+	a.supervisor.Add(supervise.Part{Name: "jobs", Run: c.runJobs, Lasting: true})
+	c.watchTrial(trialAfterStart)
 	if c.broker == nil {
 		return nil
 	}
@@ -205,6 +209,7 @@ func final(name string) bool {
 func (c *controls) Do(ctx context.Context, who access.Identity, name string, args []byte, progress func(int)) (
 	o control.Outcome,
 ) {
+	c.reached()
 	ctx = context.WithValue(ctx, progressKey{}, progress)
 	result, err := do(ctx, c.a.commands(), who, name, args)
 	if err != nil {
@@ -231,6 +236,9 @@ func toldProgress(ctx context.Context, percent int) {
 	}
 }
 
+// answerSoon is how long the LAN door lets somebody wait for the end of what takes long.
+const answerSoon = 20 * time.Second
+
 var errNoAnswer = errors.New("the envelope is refused")
 
 // envelope is what the LAN door does with a sealed command.
@@ -241,7 +249,8 @@ func (a *agent) envelope(ctx context.Context, key ed25519.PublicKey, raw []byte)
 	return a.control.lastAnswer(ctx, key, raw)
 }
 
-// lastAnswer waits for the last answer to a sealed command.
+// lastAnswer waits for the last answer to a sealed command, or so long that its sender may rather ask again: what goes on
+// then is told by an answer that it does.
 func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []byte) ([]byte, error) {
 	if c.receiver == nil {
 		return nil, errNoAnswer
@@ -250,7 +259,7 @@ func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []
 	if err != nil {
 		return nil, err
 	}
-	answers := make(chan []byte, 1) // the last one; no other is waited for
+	answers, goesOn := make(chan []byte, 1), make(chan []byte, 1) // one each; of what goes on, the newest
 	m := control.Message{Topic: envelope.CommandTopic(id, key), Raw: raw}
 	err = c.receiver.Receive(m, func(_ envelope.Topic, reply []byte, last bool) {
 		if last {
@@ -258,16 +267,34 @@ func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []
 			case answers <- reply:
 			default:
 			}
+			return
+		}
+		select {
+		case <-goesOn:
+		default:
+		}
+		select {
+		case goesOn <- reply:
+		default:
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	select {
-	case reply := <-answers:
-		return reply, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	soon := time.NewTimer(answerSoon)
+	defer soon.Stop()
+	var going chan []byte // nil until then
+	for {
+		select {
+		case reply := <-answers:
+			return reply, nil
+		case reply := <-going:
+			return reply, nil
+		case <-soon.C:
+			going = goesOn
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func (a *agent) configSet(ctx context.Context, args setArgs) (any, error) {
 	s := a.control.settings
 	s.change.Lock()
 	defer s.change.Unlock()
-	was, _ := s.config()
+	was, old := s.held()
 	v, next, err := s.next(args.Base, args.Set)
 	if err != nil {
 		return nil, err
@@ -118,11 +118,19 @@ func (a *agent) configSet(ctx context.Context, args setArgs) (any, error) {
 	if err := a.take(was, next); err != nil {
 		return nil, err
 	}
-	if err := s.store(v, next, onTrial); err != nil {
+	var later *before // what has to prove itself after the next start
+	if old.waits() || slices.ContainsFunc(changed, cutting) {
+		later = old.unproved(true)
+	}
+	now := later
+	if onTrial {
+		now = old.unproved(false)
+	}
+	if err := s.store(v, next, now); err != nil {
 		return nil, errors.Join(err, a.take(next, was))
 	}
 	if onTrial {
-		err = a.tryBroker(ctx, was, v, next)
+		err = a.tryBroker(ctx, change{was, next, old, v, later})
 	} else {
 		a.control.changed(changed)
 	}
@@ -199,9 +207,16 @@ func (a *agent) undo(to Config) error {
 	return errors.Join(faults...)
 }
 
+// change is one of the configuration.
+type change struct {
+	was, next Config
+	old, file settingsFile
+	later     *before // what of it has to prove itself after the next start; nil: nothing
+}
+
 // tryBroker waits for the new connection, and goes back to the old one where none comes: the sender may have nothing
 // else by which to reach the camera.
-func (a *agent) tryBroker(ctx context.Context, was Config, v settingsFile, next Config) error {
+func (a *agent) tryBroker(ctx context.Context, to change) error {
 	c := a.control
 	began := time.Now()
 	toldProgress(ctx, 50)
@@ -210,16 +225,12 @@ func (a *agent) tryBroker(ctx context.Context, was Config, v settingsFile, next 
 	defer cancel()
 	err := c.session.OnlineSince(ctx, began)
 	if err == nil {
-		return c.settings.store(v, next, false)
+		return c.settings.store(to.file, to.next, to.later)
 	}
-	back := v
-	back.Revision++
-	c.settings.mu.Lock()
-	back.Keys = c.settings.stored.Before.Keys
-	c.settings.mu.Unlock()
+	back := settingsFile{Revision: to.file.Revision + 1, Keys: to.old.Keys}
 	why := c.session.State().Error
 	err = errors.Join(fmt.Errorf("%w: no connection within %v: %s", errRolledBack, trial, why),
-		c.settings.store(back, was, false), a.take(next, was))
+		c.settings.store(back, to.was, to.old.Before), a.take(to.next, to.was))
 	c.session.Changed()
 	c.queue.Tell(control.Lifecycle, "config.rolled_back", struct {
 		Why string `json:"why"`
@@ -320,12 +331,15 @@ func (a *agent) logs(_ context.Context, args logArgs) (any, error) {
 	return a.journal.since(time.Now().Add(-time.Duration(args.Minutes) * time.Minute)), nil
 }
 
-func (a *agent) reboot(context.Context, none) (any, error) {
+func (a *agent) reboot(ctx context.Context, _ none) (any, error) {
 	if a.control == nil {
 		return nil, errNoControl
 	}
+	done := a.begin(ctx, "reboot")
+	var err error
 	if !a.control.later(a.control.restart) {
-		return nil, errors.New("reboot: too much is under way")
+		err = errors.New("reboot: too much is under way")
 	}
-	return none{}, nil
+	done(err)
+	return none{}, err
 }

@@ -236,6 +236,9 @@ func showing(o *access.Ownership) func() (*tls.Certificate, error) {
 func (a *agent) answer(ctx context.Context, who access.Identity, raw []byte) []byte {
 	var req request
 	var result any
+	if a.control != nil {
+		a.control.reached()
+	}
 	err := strictJSON(raw, &req)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errBadRequest, err)

@@ -33,7 +33,9 @@ type settingsFile struct {
 }
 
 type before struct {
-	Keys map[string]string `json:"keys"`
+	Keys    map[string]string `json:"keys"`
+	Restart bool              `json:"restart,omitempty"` // the trial begins with the next start
+	Begun   bool              `json:"begun,omitempty"`
 }
 
 // settings are the configuration of the running agent.
@@ -75,7 +77,13 @@ func (s *settings) read() (warnings []string) {
 	if err != nil {
 		return []string{fmt.Sprintf("what was set by commands does not hold: %v", err)}
 	}
+	begun := false
 	if v.Before != nil {
+		if begun, err = s.begin(&v); err != nil {
+			warnings = append(warnings, err.Error())
+		}
+	}
+	if v.Before != nil && !begun {
 		warnings = append(warnings, "a change was on trial: what was before holds again")
 		v = settingsFile{Revision: v.Revision + 1, Keys: v.Before.Keys}
 		if err := s.file.Store(v); err != nil {
@@ -161,6 +169,13 @@ func (s *settings) config() (Config, uint64) {
 	return s.now, s.stored.Revision
 }
 
+// held is the configuration of this moment, and what is stored of it.
+func (s *settings) held() (Config, settingsFile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now, s.stored
+}
+
 // errConflict: somebody else changed the configuration meanwhile.
 var errConflict = errors.New("conflict")
 
@@ -200,14 +215,10 @@ func (s *settings) next(base *uint64, changes map[string]*string) (settingsFile,
 	return v, c, errors.Join(all...)
 }
 
-// store makes a configuration the one that holds, on the disk first. keep remembers what it replaces, for a trial.
-func (s *settings) store(v settingsFile, c Config, keep bool) error {
-	s.mu.Lock()
-	old := s.stored
-	s.mu.Unlock()
-	if v.Before = nil; keep {
-		v.Before = &before{Keys: old.Keys}
-	}
+// store makes a configuration the one that holds, on the disk first. trial is what it replaces, where it has to prove
+// itself.
+func (s *settings) store(v settingsFile, c Config, trial *before) error {
+	v.Before = trial
 	if s.file == nil {
 		return errNoControl
 	}

@@ -32,11 +32,11 @@ func changes(pairs ...string) map[string]*string {
 	return m
 }
 
-func (s *settings) mustSet(t *testing.T, set map[string]*string, keep bool) {
+func (s *settings) mustSet(t *testing.T, set map[string]*string, trial *before) {
 	t.Helper()
 	v, c, err := s.next(nil, set)
 	if err == nil {
-		err = s.store(v, c, keep)
+		err = s.store(v, c, trial)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := newSettings(t, dir)
-	s.mustSet(t, changes("streams.main.bitrate", "1500k", "control.password", "hidden: [\"x", "log", "debug"), false)
+	s.mustSet(t, changes("streams.main.bitrate", "1500k", "control.password", "hidden: [\"x", "log", "debug"), nil)
 	c, revision := s.config()
 	if c.Streams.Main.Bitrate != 1_500_000 || c.Control.Password != "hidden: [\"x" || revision != 1 ||
 		s.level.Level() != slog.LevelDebug {
@@ -102,7 +102,7 @@ func TestSettings(t *testing.T) {
 	if c, revision := again.config(); len(warnings) > 0 || c.Streams.Main.Bitrate != 1_500_000 || revision != 1 {
 		t.Errorf("after a restart: %v %d %v", c.Streams.Main.Bitrate, revision, warnings)
 	}
-	again.mustSet(t, map[string]*string{"streams.main.bitrate": nil}, false)
+	again.mustSet(t, map[string]*string{"streams.main.bitrate": nil}, nil)
 	if c, _ := again.config(); c.Streams.Main.Bitrate != stream.DefaultConfig().Main.Bitrate {
 		t.Errorf("put back to %v", c.Streams.Main.Bitrate)
 	}
@@ -113,8 +113,8 @@ func TestSettingsTrial(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := newSettings(t, dir)
-	s.mustSet(t, changes("control.broker", "mqtts://broker.example.com:8883"), false)
-	s.mustSet(t, changes("control.broker", "mqtts://wrong.example.com:8883"), true)
+	s.mustSet(t, changes("control.broker", "mqtts://broker.example.com:8883"), nil)
+	s.mustSet(t, changes("control.broker", "mqtts://wrong.example.com:8883"), s.stored.unproved(false))
 	for i := range 2 {
 		again, warnings := newSettings(t, dir)
 		if c, revision := again.config(); c.Control.Broker != "mqtts://broker.example.com:8883" || revision != 3 {
@@ -142,7 +142,7 @@ func TestSettingsOfAnotherRelease(t *testing.T) {
 	if c, revision := s.config(); c.Streams.Main.Bitrate != 1_000_000 || revision != 9 || len(warnings) != 2 {
 		t.Errorf("%v %d %v", c.Streams.Main.Bitrate, revision, warnings)
 	}
-	s.mustSet(t, changes("log", "debug"), false)
+	s.mustSet(t, changes("log", "debug"), nil)
 	if v, _, err := file.Load(); err != nil || v.Keys["motion.zone"] != "3" || v.Keys["log"] != "debug" {
 		t.Errorf("stored %v, %v", v.Keys, err)
 	}

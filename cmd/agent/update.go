@@ -37,17 +37,18 @@ var errRestart = errors.New("restart")
 
 // updates ties the update engine to the board and to the other features.
 type updates struct {
-	engine *ota.Engine // nil where the board takes no updates
-	unable error       // why not
-	boot   board.Boot
-	secure *tls.Config
-	source ota.Source // nil: no repository is configured
-	where  string     // its URL
-	health *health
-	hubs   []*stream.Hub
-	window window
-	log    *slog.Logger
-	again  func() // ends the agent so that it starts anew
+	engine  *ota.Engine // nil where the board takes no updates
+	unable  error       // why not
+	boot    board.Boot
+	secure  *tls.Config
+	source  ota.Source // nil: no repository is configured
+	where   string     // its URL
+	health  *health
+	hubs    []*stream.Hub
+	window  window
+	log     *slog.Logger
+	again   func()           // ends the agent so that it starts anew
+	changed func(ota.Status) // hears of each change; nil: nobody
 
 	now    atomic.Bool // the owner wants the restart at once
 	proved atomic.Bool // whoever watches over the trial knows that it is over
@@ -56,7 +57,7 @@ type updates struct {
 // openUpdates opens the engine. A camera that takes no updates streams all the same, and says why.
 func (a *agent) openUpdates(state string, c updateConfig, rtsp string, log *slog.Logger) {
 	log = log.With("part", "update")
-	u := &updates{log: log, hubs: a.source.Hubs(), window: c.Window, again: a.again,
+	u := &updates{log: log, hubs: a.source.Hubs(), window: c.Window, again: a.again, changed: a.jobsChanged,
 		health: &health{hub: a.source.Hub("main"), rtsp: rtsp, state: state, petted: a.supervisor.Petted,
 			down: a.partsDown, broker: a.noBroker}}
 	a.updates = u
@@ -158,6 +159,9 @@ func (u *updates) close() error {
 
 // told hears of each change: once nothing is on trial any more, init may know.
 func (u *updates) told(s ota.Status) {
+	if u.changed != nil {
+		u.changed(s)
+	}
 	rests := s.State == ota.Confirmed || s.State == ota.Idle || s.State == ota.Failed
 	if !rests || u.proved.Swap(true) {
 		return
@@ -181,8 +185,9 @@ func (u *updates) restart(ctx context.Context, why string) error {
 // moment waits until the camera may restart: nobody has watched for a moment, or the owner's window is open, or he has
 // asked for it.
 func (u *updates) moment(ctx context.Context, _ ota.Status) error {
-	const quiet = 10 * time.Second
+	const quiet, answer = 10 * time.Second, time.Second // the owner has his answer first
 	since := time.Now()
+	began := since
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -190,7 +195,7 @@ func (u *updates) moment(ctx context.Context, _ ota.Status) error {
 		if u.watched() {
 			since = now
 		}
-		if u.now.Load() || time.Since(since) >= quiet || believed && u.window.holds(now) {
+		if u.now.Load() && time.Since(began) >= answer || time.Since(since) >= quiet || believed && u.window.holds(now) {
 			return nil
 		}
 		select {

@@ -67,7 +67,11 @@ func (a *agent) otaInstall(ctx context.Context, args otaArgs) (any, error) {
 		return nil, err
 	}
 	u.now.Store(args.Now)
+	done := a.begin(ctx, "ota.install")
+	stop := u.watchInstall(ctx)
 	err = u.engine.Install(ctx, src, ask)
+	stop()
+	done(err)
 	if args.Bundle { // whoever still sends the rest of it could not hear the answer
 		_, _ = io.Copy(io.Discard, io.LimitReader(bodyOf(ctx), maxBundle))
 	}
@@ -97,7 +101,9 @@ func (a *agent) otaRollback(ctx context.Context, _ none) (any, error) {
 		return nil, err
 	}
 	a.updates.now.Store(true)
+	done := a.begin(ctx, "ota.rollback")
 	err := a.updates.engine.RollBack(ctx)
+	done(err)
 	return a.updateStatus(), err
 }
 

@@ -97,8 +97,13 @@ func (b *brokerCarrier) carry(ctx context.Context, topic envelope.Topic, raw []b
 	for {
 		select {
 		case reply := <-b.replies:
-			if r, err := b.back.open(reply, id); err == nil && r.Code != "accepted" {
+			r, err := b.back.open(reply, id)
+			if err == nil && r.Code != "accepted" {
 				return r, nil
+			}
+			if err == nil {
+				b.back.progress(r)
+				late.Reset(doorPatience)
 			}
 		case <-late.C:
 			return envelope.Reply{}, &fault{exitUnreachable,

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // cameraFlag names a paired camera, and the way to it.
@@ -41,7 +42,7 @@ func (c *callCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return &fault{exitUsage, err}
 	}
-	way, err := c.way(ctx, c.Camera)
+	way, err := c.way(ctx, c.Camera, func(r envelope.Reply) { fmt.Fprintf(s.err, "%d %%\n", r.Progress) })
 	if err != nil {
 		return err
 	}
@@ -183,8 +184,8 @@ type way struct {
 }
 
 // way finds the camera's: over the serial line that is named instead of it, over the broker that is named, or over its LAN
-// door.
-func (f *cameraFlag) way(ctx context.Context, name string) (*way, error) {
+// door. heard hears how far what takes long is.
+func (f *cameraFlag) way(ctx context.Context, name string, heard func(envelope.Reply)) (*way, error) {
 	_, h, err := f.open()
 	if err != nil {
 		return nil, err
@@ -201,6 +202,7 @@ func (f *cameraFlag) way(ctx context.Context, name string) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
+	back.heard = heard
 	if f.Broker != "" {
 		w.carrier, err = f.connect(ctx, back)
 		return w, err
@@ -220,7 +222,7 @@ func (h home) wayTo(camera pairedCamera) (*way, answers, error) {
 	}
 	w := &way{key: ed25519.NewKeyFromSeed(h.Key), camera: camera, id: [envelope.IDSize]byte(camera.ID)}
 	opener, err := envelope.NewOpener(w.key)
-	return w, answers{envelope.ReplyTopic(w.id, w.public()), opener, camera.Operational}, err
+	return w, answers{topic: envelope.ReplyTopic(w.id, w.public()), opener: opener, camera: camera.Operational}, err
 }
 
 func (w *way) public() ed25519.PublicKey { return w.key.Public().(ed25519.PublicKey) }
@@ -230,6 +232,13 @@ type answers struct {
 	topic  envelope.Topic
 	opener *envelope.Opener
 	camera ed25519.PublicKey
+	heard  func(envelope.Reply) // hears of each reply that says how far something is; nil: nobody
+}
+
+func (a answers) progress(r envelope.Reply) {
+	if a.heard != nil {
+		a.heard(r)
+	}
 }
 
 func (a answers) open(raw []byte, id [envelope.IDSize]byte) (envelope.Reply, error) {
@@ -275,6 +284,17 @@ type doorCarrier struct {
 func (d doorCarrier) carry(ctx context.Context, _ envelope.Topic, raw []byte, id [envelope.IDSize]byte) (
 	envelope.Reply, error,
 ) {
+	for {
+		r, err := d.once(ctx, raw, id)
+		if err != nil || r.Code != "accepted" || monotime.Pause(ctx, time.Second) != nil {
+			return r, err
+		}
+		d.progress(r)
+	}
+}
+
+// once asks; the camera answers the same envelope again by how far it is.
+func (d doorCarrier) once(ctx context.Context, raw []byte, id [envelope.IDSize]byte) (envelope.Reply, error) {
 	reply, err := d.ask(ctx, http.MethodPost, "/v1/envelope", raw)
 	var no *refusal
 	if errors.As(err, &no) && no.Status == http.StatusUnauthorized {
@@ -304,7 +324,7 @@ func (c *eventsCommand) Run(ctx context.Context, s streams) error {
 		defer cancel()
 		ctx = short
 	}
-	way, err := c.way(ctx, c.Camera)
+	way, err := c.way(ctx, c.Camera, nil)
 	if err != nil {
 		return err
 	}

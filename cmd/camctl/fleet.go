@@ -14,6 +14,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // fleetCommands are tools for many cameras.
@@ -199,7 +200,7 @@ func (f *fleet) options(id string) (*mqtt.ClientOptions, error) {
 
 // again waits before the next try, in full jitter; false: it is over.
 func (f *fleet) again(ctx context.Context, failures int) bool {
-	return pause(ctx, mathrand.N(f.Spread<<min(max(failures-sameTries+1, 0), 4)+1))
+	return monotime.Pause(ctx, mathrand.N(f.Spread<<min(max(failures-sameTries+1, 0), 4)+1)) == nil
 }
 
 func (f *fleet) public() ed25519.PublicKey { return f.owner.Public().(ed25519.PublicKey) }

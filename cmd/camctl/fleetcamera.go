@@ -13,6 +13,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/ocellus/ocellus/codec/envelope"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // simulated is a camera of a fleet: it answers commands once, and tells events until the broker has them.
@@ -94,7 +95,7 @@ func (c *simulated) enter(ctx context.Context, client mqtt.Client, lost <-chan s
 	if !soon(client.Connect(), lost) {
 		return false
 	}
-	if time.Since(began) > slowBroker && !pause(ctx, mathrand.N(letPass)) {
+	if time.Since(began) > slowBroker && monotime.Pause(ctx, mathrand.N(letPass)) != nil {
 		return false
 	}
 	return soon(client.Subscribe(envelope.Camera(c.id)+"/cmd/+", 1, nil), lost)
