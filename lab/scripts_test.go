@@ -124,6 +124,8 @@ func TestScriptsTellOfRegistries(t *testing.T) {
 			[]string{"NO_PUBKEY", "package lists do not come in", hint}},
 		"no keyring": {fetch, []string{"DEBIAN_MIRROR=" + m.url, "DEBIAN_KEYRING=/nowhere"},
 			[]string{"signing keys are missing", "debian-archive-keyring"}},
+		"before the lab is built": {"scripts/lab arm64", []string{"DEBIAN_MIRROR=" + refusing.URL,
+			"DEBIAN_KEYRING=" + m.keyring}, []string{"403", "package lists do not come in from " + refusing.URL, hint}},
 		"refusing module proxy": {"scripts/image qemu-virt-arm64", []string{"GOPROXY=" + refusing.URL, "GOFLAGS=-modcacherw",
 			"GOMODCACHE=" + t.TempDir(), "GONOSUMDB=*", "GONOPROXY=none"},
 			[]string{"the Go modules do not come in", refusing.URL, "GOPROXY"}},
@@ -133,7 +135,22 @@ func TestScriptsTellOfRegistries(t *testing.T) {
 			copied := copyTree(t, t.TempDir()+"/copy")
 			copied.lockOf(t, m)
 			wantRefusal(t, copied, copied.run(t, 2*time.Minute, c.line, c.env...), c.words...)
+			if built, _ := filepath.Glob(copied.path("bin/*")); len(built) > 0 {
+				t.Errorf("built before it was refused: %v", built)
+			}
 		})
+	}
+}
+
+// TestScriptsNameTheMirror: without DEBIAN_MIRROR it is the host's own that does not answer.
+func TestScriptsNameTheMirror(t *testing.T) {
+	t.Parallel()
+	c := copyTree(t, t.TempDir()+"/copy")
+	r := c.run(t, 2*time.Minute, "scripts/board-fetch busybox:arm64", "DEBIAN_MIRROR=", "http_proxy=http://127.0.0.1:1")
+	wantRefusal(t, c, r, "Could not connect to 127.0.0.1:1", "DEBIAN_MIRROR=URL names another mirror")
+	named := regexp.MustCompile(`do not come in from (\S+):`).FindStringSubmatch(r.errs)
+	if asked := string(readFile(t, c.path(".cache/apt/sources.list"))); named == nil || !strings.Contains(asked, " "+named[1]+" ") {
+		t.Errorf("named %q, asked:\n%s", named, asked)
 	}
 }
 
@@ -147,6 +164,9 @@ func TestScriptsTellOfTools(t *testing.T) {
 		"smoke":   {"scripts/smoke arm64", "qemu-system-aarch64", "qemu-system-arm"},
 		"systemd": {"scripts/systemd-image", "cpio", "cpio"},
 		"board":   {"scripts/board run", "ffmpeg", "ffmpeg"},
+		"armv7":   {"scripts/board run --arch armv7", "arm-linux-gnueabihf-g++", "g++-arm-linux-gnueabihf"},
+		"at once": {"scripts/board run", "patch", "patch"},
+		"in it":   {"scripts/board-test arm64 ./hal/wdt", "patch", "patch"},
 		"build":   {"scripts/build", "gcc", "gcc"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +209,8 @@ func TestScriptsTellOfSpace(t *testing.T) {
 	if r := c.run(t, time.Minute, small+"true"); r.code != 0 {
 		t.Skipf("no mount namespace for this user: %s", r.errs)
 	}
-	for _, line := range []string{"scripts/board-fetch kernel:arm64", "scripts/cross arm64", "scripts/image", "scripts/smoke"} {
+	for _, line := range []string{"scripts/board-fetch kernel:arm64", "scripts/cross arm64", "scripts/image", "scripts/smoke",
+		"scripts/board run", "scripts/board-test arm64 ./hal/wdt"} {
 		r := c.run(t, time.Minute, small+line, "DEBIAN_MIRROR=http://127.0.0.1:1")
 		wantRefusal(t, c, r, "MB of disk space, but", "make room, then try again")
 		if strings.Contains(r.out, ".cache/") {

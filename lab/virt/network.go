@@ -42,10 +42,12 @@ func NewNetwork(t testing.TB) *Network {
 		}
 	}
 	if err := n.lay(); err != nil {
+		const cure = "root has the right; for others, user namespaces (sysctl user.max_user_namespaces) and " +
+			"chmod a+rw /dev/net/tun"
 		if n.user && os.Getenv("CI") != "true" {
-			t.Skipf("no network of the board's own: %v", err)
+			t.Skipf("no network of the board's own: %v (%s)", err, cure)
 		}
-		t.Fatalf("no network of the board's own: %v", err)
+		t.Fatalf("no network of the board's own: %v (%s)", err, cure)
 	}
 	return n
 }

@@ -35,6 +35,36 @@ deb() {
 	echo "$name"
 }
 
+# made_of ARCH PART prints what a part of the board is made of, ROLE:ARCH as board-fetch takes it.
+made_of() {
+	local role roles=() host
+	target "$(host_arch)"
+	host=$debian
+	target "$1"
+	case $2 in
+	kernel) roles=(kernel busybox) ;;
+	modules) roles=(kernel headers headers-common source v4l2loopback "kbuild:$host") ;;
+	wifi) roles=(wpa regdb ssl-dev nl-3-dev nl-genl-3-dev) ;;
+	rpi) roles=(uboot-rpi) ;;
+	firmware) roles=(firmware-boot firmware-wifi) ;;
+	air | systemd) mapfile -t roles < <(awk -v p="$2/" -v a="$debian" '
+		index($1, p) == 1 && ($3 == a || $3 == "all") {print $1}' "$(lock_file)") ;;
+	*) roles=("$2") ;;
+	esac
+	for role in "${roles[@]}"; do
+		[[ $role == *:* ]] || role+=:$debian
+		say "$role"
+	done
+}
+
+# fetch ARCH PART... brings what these parts are made of, at one go and before anything is made of it.
+fetch() {
+	local arch=$1 part items
+	shift
+	mapfile -t items < <(for part in "$@"; do made_of "$arch" "$part"; done | sort -u)
+	scripts/board-fetch "${items[@]}" >&2
+}
+
 # kernel_release ARCH prints what uname -r says on the board: 6.1.0-50-arm64.
 kernel_release() {
 	local package arch version sum
@@ -42,27 +72,24 @@ kernel_release() {
 	echo "${package#linux-image-}"
 }
 
-# mirror prints where Debian's packages come from: DEBIAN_MIRROR, else the host's own mirror, else Debian's.
-mirror() {
-	local host
-	if [[ -n ${DEBIAN_MIRROR:-} ]]; then
-		echo "$DEBIAN_MIRROR"
-		return
-	fi
-	host=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Component: main' 2>/dev/null |
-		grep -m1 -E '/debian/?$' || true)
-	echo "${host:-http://ftp.debian.org/debian}"
+# find_mirror sets mirror, where Debian's packages come from: DEBIAN_MIRROR, else the host's own mirror, else Debian's.
+find_mirror() {
+	mirror=${DEBIAN_MIRROR:-}
+	[[ -n $mirror ]] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Component: main' \
+		2>/dev/null | grep -m1 -E '/debian/?$' || true)
+	: "${mirror:=http://ftp.debian.org/debian}"
 }
 
 # private_apt makes apt work on the board's Debian with a state of its own under the cache: no root, no foreign
 # architecture for the host, nothing of the host's apt is touched. Signatures are checked against Debian's keyring.
 private_apt() {
 	local state=$cache/apt
+	find_mirror # before apt is told of another state than the host's
 	[[ -f $keyring ]] || die "Debian's signing keys are missing: scripts/setup image (package debian-archive-keyring)"
 	mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/parts"
 	: >"$state/status"
-	printf '%s [signed-by=%s] %s %s main non-free-firmware\n' deb "$keyring" "$(mirror)" "$suite" \
-		deb-src "$keyring" "$(mirror)" "$suite" >"$state/sources.list"
+	printf '%s [signed-by=%s] %s %s main non-free-firmware\n' deb "$keyring" "$mirror" "$suite" \
+		deb-src "$keyring" "$mirror" "$suite" >"$state/sources.list"
 	cat >"$state/apt.conf" <<-CONF
 		APT::Architectures { "amd64"; "arm64"; "armhf"; };
 		APT::Sandbox::User "";
@@ -83,11 +110,11 @@ private_apt() {
 
 # package_lists brings Debian's signed package lists up to date.
 package_lists() {
-	local log=$cache/apt/update.log
+	local log=$cache/apt/update.log mirror
 	private_apt
 	apt-get -q -o APT::Update::Error-Mode=any update >"$log" 2>&1 && return
 	tail -n 5 "$log" >&2
-	die "Debian's package lists do not come in from $(mirror): is the network there? DEBIAN_MIRROR=URL names another mirror"
+	die "Debian's package lists do not come in from $mirror: is the network there? DEBIAN_MIRROR=URL names another mirror"
 }
 
 # alone keeps two runs from working on the same cache at the same time, and clears away what a killed one left.
