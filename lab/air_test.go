@@ -166,7 +166,7 @@ func (a *air) heard(t *testing.T, out string) (h heard) {
 
 // TestBoardAir: a board joins networks as the provisioning will make it, streams over them, and a listener hears that.
 func TestBoardAir(t *testing.T) {
-	eachArch(t, func(t *testing.T, arch string) {
+	atOnce(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
 		a.quiet()
 		a.b.Test("supplicant", func(t *testing.T) { checkSupplicant(t, a) })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,8 +33,8 @@ func boardStopped(t *testing.T, b *virt.Board) {
 	reset := b.On() - begin
 	b.Await(2 * time.Minute)
 	plays(t, b)
-	if n := len(b.Lines(`^U-Boot 20`)); n != 2 {
-		t.Errorf("U-Boot ran %d times, want 2", n)
+	if n := len(b.Lines(`^U-Boot 20`)); n != 3 { // one for each start, and this one
+		t.Errorf("U-Boot ran %d times, want 3", n)
 	}
 	t.Logf("the watchdog reset the board after %.0f s, it streams again after %.0f s", reset.Seconds(),
 		(b.On() - begin).Seconds())
@@ -159,12 +158,7 @@ func dataSuperblock(t *testing.T, b *virt.Board, d keptDisk) {
 	if got := b.Get("/data/agent/" + ownerFile); !bytes.Equal(got, d.owner) {
 		t.Errorf("the owner is not kept: got %q, want %q", got, d.owner)
 	}
-	u, err := url.Parse(d.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Host = b.Addr(rtspPort)
-	playsAt(t, u.String())
+	playsAt(t, moved(t, b, d.url))
 }
 
 // dataEverything leaves nothing of the partition but static: the camera is whose label it is.

@@ -17,7 +17,7 @@ type wire struct {
 // TestBoardWire: what needs a network of the board's own, RTP by UDP and by multicast, multicast as DNS-SD has it, an
 // address by DHCP; and a network that is not there, comes, goes and comes back.
 func TestBoardWire(t *testing.T) {
-	eachArch(t, func(t *testing.T, arch string) {
+	atOnce(t, func(t *testing.T, arch string) {
 		n := virt.NewNetwork(t)
 		lab := virt.Lab{Files: map[string]string{"peer": virt.Brought(t, arch, "peer")}}
 		w := &wire{n: n, b: virt.Boot(t, virt.Options{Arch: arch, Network: n, Lab: lab})}
