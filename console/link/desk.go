@@ -43,18 +43,18 @@ func (d *desk) frame(f frame.Frame, now time.Time) {
 	switch {
 	case f.Kind == wire.HelloKind:
 		d.hello(f, now)
-	case d.talk == nil:
-		if stray := wire.Stray(f); stray != nil {
-			d.write(stray)
-		}
-	case f.Kind == wire.Bye && len(f.Payload) == wire.SessionSize && [wire.SessionSize]byte(f.Payload) == d.talk.session:
+	case d.talk != nil && f.Kind == wire.Bye && len(f.Payload) == wire.SessionSize && [wire.SessionSize]byte(f.Payload) == d.talk.session:
 		if u := d.upload; u != nil && u.talk == d.talk && u.result != nil { // it was heard
 			d.upload = nil
 		}
 		d.hangUp()
-	case d.talk.end.Frame(f, now):
+	case d.talk != nil && d.talk.end.Frame(f, now):
 		d.talk.heard = now
 		d.flush(now)
+	default: // whoever still speaks of another conversation hears that it is over
+		if stray := wire.Stray(f); stray != nil {
+			d.write(stray)
+		}
 	}
 }
 

@@ -358,6 +358,16 @@ func TestSilence(t *testing.T) {
 		}
 		_ = c.Close()
 	})
+	inWorld(t, nil, func(w *world) { // somebody else greets on the same line
+		c := w.dial(w.plug())
+		w.link.Feed(frame.Frame{Kind: wire.HelloKind, Payload: wire.Hello{Session: [8]byte{4: 99}, Chunk: 100}.Marshal()}.Append(nil))
+		began := time.Now()
+		err := c.Ask(w.Context(), wire.Challenge, nil, func(wire.Message) (bool, error) { return true, nil })
+		if !errors.Is(err, caller.ErrGone) || time.Since(began) > time.Second {
+			t.Errorf("got %v after %v", err, time.Since(began))
+		}
+		_ = c.Close()
+	})
 	inWorld(t, nil, func(w *world) { // a conversation that says nothing is held by pings
 		c := w.dial(w.plug())
 		w.unlock(c)
