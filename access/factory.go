@@ -8,9 +8,9 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 )
 
-// The factory's part of the gate: a camera gives its label's text away until somebody says that it is printed, and never
-// again, whoever asks. Between the two it may be read more than once, since a line may break off or a printer jam, and a
-// label that nobody has makes the camera scrap.
+// The factory's part of the gate: a camera gives its label's text away until somebody says that it is printed, and
+// never again, whoever asks. Between the two it may be read more than once, since a line may break off or a printer
+// jam, and a label that nobody has makes the camera scrap.
 
 // ErrDone: the factory is through with this camera.
 var ErrDone = errors.New("the factory is through with this camera")

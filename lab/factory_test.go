@@ -46,8 +46,8 @@ func (f factory) file(fingerprint, kind string) string {
 	return string(raw)
 }
 
-// TestFactory: a tray of two boards, one of which another station tests; the label that is printed claims the camera; what
-// was done before, or has an owner, is refused, and the factory's key is dead then.
+// TestFactory: a tray of two boards, one of which another station tests; the label that is printed claims the camera;
+// what was done before, or has an owner, is refused, and the factory's key is dead then.
 func TestFactory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -82,7 +82,8 @@ func TestFactory(t *testing.T) {
 	if want := label(t, cameras[0]); text != want {
 		t.Error("the label is another one than the board's")
 	}
-	if read := tool(t, time.Minute, "zbarimg", "--quiet", "--raw", filepath.Join(f.out, print+".png")); read.out != text+"\n" {
+	read := tool(t, time.Minute, "zbarimg", "--quiet", "--raw", filepath.Join(f.out, print+".png"))
+	if read.out != text+"\n" {
 		t.Errorf("zbar does not read the label: %d %s", read.code, read.errs)
 	}
 	if svg := f.file(print, "svg"); !strings.HasPrefix(svg, "<svg ") || strings.Count(svg, "<text ") != 2 {

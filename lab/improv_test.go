@@ -67,8 +67,8 @@ func (p *page) heard(packet string) bool {
 	return err == nil && bytes.Contains(p.got.Bytes(), raw)
 }
 
-// TestImprov: a page brings a camera without an owner into a network, by the published bytes; one that has an owner answers
-// no page.
+// TestImprov: a page brings a camera without an owner into a network, by the published bytes; one that has an owner
+// answers no page.
 func TestImprov(t *testing.T) {
 	t.Parallel()
 	const (
@@ -83,7 +83,8 @@ func TestImprov(t *testing.T) {
 		unable   = "0a494d50524f5601020103e40a"
 	)
 	c := newCable(t)
-	a := startAgent(t, agentOptions{alone: true, hold: filepath.Join(t.TempDir(), "none.png"), args: []string{"--serial", c.camera}})
+	a := startAgent(t, agentOptions{alone: true, hold: filepath.Join(t.TempDir(), "none.png"),
+		args: []string{"--serial", c.camera}})
 	p := openPage(t, c.port)
 	p.says(askState)
 	until(t, 10*time.Second, "the camera is ready", func() bool { return p.heard(ready) })

@@ -108,9 +108,17 @@ func (c *cable) update(a *agent, p *publisher) {
 			}
 		}
 	})
-	push := tool(t, 2*time.Minute, program("camctl"), "ota", "push", "--home", a.home, "--now", "--speed", "1500000", c.port, b)
+	var watcher sync.WaitGroup
+	main := a.url("main")
+	watcher.Go(func() {
+		if s, r := watch(t, 8*time.Second, main); r.code != 0 || !s.whole() {
+			t.Errorf("somebody who watched: %+v\n%s", s, r.errs)
+		}
+	})
+	push := tool(t, 2*time.Minute, program("camctl"), "ota", "push", "--home", a.home, "--speed", "1500000", c.port, b)
 	close(done)
 	all.Wait()
+	watcher.Wait()
 	if push.code != 0 || !strings.HasPrefix(push.out, "1.1.0 is in the other slot and verified") ||
 		!strings.Contains(push.errs, "at 1500000 baud: about") || pulled < 2 {
 		t.Fatalf("push, pulled out %d times: %d %s%s", pulled, push.code, push.out, push.errs)

@@ -7,8 +7,8 @@ import (
 	"github.com/ocellus/ocellus/access"
 )
 
-// factoryCommands are the rows of whoever makes the cameras (docs/factory.md). An owner may everything, but for a camera
-// that has one they answer "done".
+// factoryCommands are the rows of whoever makes the cameras (docs/factory.md). An owner may everything, but for a
+// camera that has one they answer "done".
 func (a *agent) factoryCommands() []command {
 	return []command{
 		{"factory.label", access.Make, 5 * time.Second, with(a.factoryLabel)},

@@ -22,8 +22,8 @@ import (
 	"github.com/ocellus/ocellus/provision"
 )
 
-// openLink lets programs speak on the serial line, and returns what takes their frames out of what comes. The link lives as
-// long as the agent, so that a file that comes goes on when the port was away for a moment.
+// openLink lets programs speak on the serial line, and returns what takes their frames out of what comes. The link
+// lives as long as the agent, so that a file that comes goes on when the port was away for a moment.
 func (a *agent) openLink(factory ed25519.PublicKey, log *slog.Logger) func(line io.Writer) console.Binary {
 	out := &outlet{}
 	o := link.Options{Out: out, Envelope: a.serialEnvelope, Do: a.answer, Take: a.takeBundle, Network: serialNetwork{a},

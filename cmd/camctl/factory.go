@@ -167,8 +167,8 @@ const (
 	boardLimit = 5 * time.Minute
 )
 
-// finish does what is to be done, again from the beginning where the line broke off: until the board was told that it is
-// done, each step can be done twice.
+// finish does what is to be done, again from the beginning where the line broke off: until the board was told that it
+// is done, each step can be done twice.
 func (b *newBoard) finish(ctx context.Context) boardReport {
 	ctx, cancel := context.WithTimeout(ctx, boardLimit)
 	defer cancel()
@@ -293,7 +293,8 @@ func labelSVG(l label.Label, code *qrcode.Code) []byte {
 	const q, lines = qrcode.QuietZone, 9
 	side := code.Size() + 2*q
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`, side, side+lines)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`,
+		side, side+lines)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/><path d="`, side, side+lines)
 	for y := range code.Size() {
 		for x := range code.Size() {

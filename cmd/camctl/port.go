@@ -26,8 +26,8 @@ const (
 	portPause    = time.Second     // between two tries to open a port that went away
 )
 
-// isPort reports whether a camera is named by where its serial line is: a device, or the TCP port of a virtual board's line
-// or of a terminal server. No name that a camera can have holds a slash.
+// isPort reports whether a camera is named by where its serial line is: a device, or the TCP port of a virtual board's
+// line or of a terminal server. No name that a camera can have holds a slash.
 func isPort(camera string) bool {
 	return strings.Contains(camera, "/") || strings.HasPrefix(camera, tcpPrefix)
 }
@@ -77,8 +77,8 @@ func explainPort(name string, baud int, err error) error {
 	case errors.Is(err, caller.ErrEcho):
 		return &fault{exitUnreachable, fmt.Errorf("%s: %w: is anything connected to it?", name, err)}
 	case errors.Is(err, caller.ErrNobody):
-		return &fault{exitUnreachable, fmt.Errorf("%s: %w at %d baud: is it switched on, are the wires crossed, is the speed "+
-			"right (--speed)?", name, err, baud)}
+		return &fault{exitUnreachable, fmt.Errorf("%s: %w at %d baud: is it switched on, are the wires crossed, "+
+			"is the speed right (--speed)?", name, err, baud)}
 	case errors.Is(err, wire.ErrVersion):
 		return fmt.Errorf("%s: %w: take a newer camctl", name, err)
 	case errors.Is(err, caller.ErrGone):

@@ -60,7 +60,8 @@ func riddle(ctx context.Context, c *caller.Caller) (r claim.Riddle, err error) {
 }
 
 // solve answers a riddle. A wrong answer is held back by the camera, longer each time.
-func solve(ctx context.Context, c *caller.Caller, r claim.Riddle, hardware label.Fingerprint, key ed25519.PrivateKey) error {
+func solve(ctx context.Context, c *caller.Caller, r claim.Riddle, hardware label.Fingerprint, key ed25519.PrivateKey,
+) error {
 	u := claim.Unlock{Nonce: r.Nonce, Hardware: hardware}
 	if r.ID != nil {
 		u.ID = *r.ID

@@ -30,7 +30,8 @@ type serialPush struct {
 // pushTries are tries in a row in which the camera came no further.
 const pushTries = 60
 
-// push sends until the camera says how it ended; where the line breaks off, it goes on at the byte that the camera wants.
+// push sends until the camera says how it ended; where the line breaks off, it goes on at the byte that the camera
+// wants.
 func (p *serialPush) push(ctx context.Context, h home) (version string, err error) {
 	f, err := p.announce()
 	if err != nil {

@@ -6,8 +6,8 @@
 // valid UTF-8 has 0C behind C5, so nobody types the beginning of a frame, and no text holds it. What the kinds and the
 // sequence numbers mean is for whoever speaks by frames (console/link/wire).
 //
-// The line is a bad one: it drops, adds and turns bytes, and somebody may have set another speed. A frame is whole or it is
-// nothing.
+// The line is a bad one: it drops, adds and turns bytes, and somebody may have set another speed. A frame is whole or
+// it is nothing.
 package frame
 
 import (

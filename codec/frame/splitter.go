@@ -4,9 +4,9 @@ import "bytes"
 
 // Splitter tells frames and text apart in what comes over a line. The zero value is ready. It holds at most Max bytes.
 //
-// What is left of a damaged frame is never text: it may be anything, also a command that a person could have typed. So from
-// a damaged frame on everything is dropped, until a whole frame comes or the line was quiet. A frame whose beginning was
-// damaged is not seen as one; who holds a conversation by frames must not let text through meanwhile.
+// What is left of a damaged frame is never text: it may be anything, also a command that a person could have typed. So
+// from a damaged frame on everything is dropped, until a whole frame comes or the line was quiet. A frame whose
+// beginning was damaged is not seen as one; who holds a conversation by frames must not let text through meanwhile.
 type Splitter struct {
 	held []byte // the beginning of a frame; empty or begins with sync0
 	lost bool   // a frame was damaged, and none came since
@@ -21,8 +21,8 @@ type Piece struct {
 	Frame *Frame
 }
 
-// Push takes bytes as they came, cut anywhere, and hands on what they hold, in its order. What is handed on is lent until
-// take returns.
+// Push takes bytes as they came, cut anywhere, and hands on what they hold, in its order. What is handed on is lent
+// until take returns.
 func (s *Splitter) Push(b []byte, take func(Piece)) {
 	for len(b) > 0 { // a slice at a time, so that what is held stays small
 		n := min(len(b), Max)
@@ -32,8 +32,8 @@ func (s *Splitter) Push(b []byte, take func(Piece)) {
 	}
 }
 
-// Quiet tells that nothing has come for longer than a frame may pause: what is held is no frame, and whatever comes next is
-// a new beginning.
+// Quiet tells that nothing has come for longer than a frame may pause: what is held is no frame, and whatever comes
+// next is a new beginning.
 func (s *Splitter) Quiet(take func(Piece)) {
 	s.scan(true, take)
 	s.lost = false

@@ -2,8 +2,8 @@ package improv
 
 // Finder tells packets and text apart in what comes over a line. The zero value is ready. It holds at most Max bytes.
 //
-// The beginning of a packet is letters, which a person types, too, and wants to see at once. So letters that end a Push go on
-// as text; where a packet comes of them after all, Clear stands behind them.
+// The beginning of a packet is letters, which a person types, too, and wants to see at once. So letters that end a Push
+// go on as text; where a packet comes of them after all, Clear stands behind them.
 type Finder struct {
 	held  []byte // the beginning of a packet; of it
 	given int    // so many bytes are text already
@@ -12,8 +12,8 @@ type Finder struct {
 // Clear empties the line that somebody types, in every line editor: Ctrl-U.
 const Clear = 0x15
 
-// Push takes bytes as they came, cut anywhere, and hands on what they hold, in its order: text, or a packet. Both are lent
-// until take returns. A packet whose checksum is wrong has the type 0.
+// Push takes bytes as they came, cut anywhere, and hands on what they hold, in its order: text, or a packet. Both are
+// lent until take returns. A packet whose checksum is wrong has the type 0.
 func (f *Finder) Push(b []byte, take func(text []byte, p *Packet)) {
 	var text []byte
 	for _, c := range b {

@@ -3,9 +3,9 @@
 //
 //	"IMPROV" 01  type u8  length u8  data  checksum u8
 //
-// The checksum is the sum of all bytes before it. The data of a command are its number, a length, and that many bytes; those
-// of a result the same, with texts behind a length each. Packets that a device sends stand on a line of their own, since
-// that is where clients look for them.
+// The checksum is the sum of all bytes before it. The data of a command are its number, a length, and that many bytes;
+// those of a result the same, with texts behind a length each. Packets that a device sends stand on a line of their
+// own, since that is where clients look for them.
 package improv
 
 import (
@@ -131,7 +131,8 @@ func (p Packet) Ask() (Command, []byte, error) {
 	return Command(p.Data[0]), p.Data[2:], nil
 }
 
-// Network takes SSID and password out of the bytes of Settings: ErrMalformed, which never shows them. Both may be any bytes.
+// Network takes SSID and password out of the bytes of Settings: ErrMalformed, which never shows them. Both may be any
+// bytes.
 func Network(data []byte) (ssid, password []byte, err error) {
 	ssid, data, ok := cut(data, MaxSSID)
 	if ok && len(ssid) > 0 {

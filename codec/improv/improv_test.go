@@ -99,7 +99,8 @@ func TestRefuses(t *testing.T) {
 		packet Packet
 	}{
 		{"no command", StatePacket(Ready)}, {"no data", Packet{Type: TypeCommand}},
-		{"length too small", Packet{TypeCommand, []byte{1, 0, 1}}}, {"length too large", Packet{TypeCommand, []byte{1, 2, 1}}},
+		{"length too small", Packet{TypeCommand, []byte{1, 0, 1}}},
+		{"length too large", Packet{TypeCommand, []byte{1, 2, 1}}},
 	} {
 		if _, _, err := c.packet.Ask(); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: got %v", c.name, err)

@@ -23,6 +23,7 @@ type desk struct {
 	upload *upload       // nil: there is none
 	using  chan struct{} // closed when whoever used the last file is through; nil: nobody did
 	tuning bool          // an Improv command is worked on
+	held   time.Time     // until then no answer to a riddle is judged: there were wrong ones
 }
 
 // talk is one conversation.
@@ -43,7 +44,7 @@ func (d *desk) frame(f frame.Frame, now time.Time) {
 	switch {
 	case f.Kind == wire.HelloKind:
 		d.hello(f, now)
-	case d.talk != nil && f.Kind == wire.Bye && len(f.Payload) == wire.SessionSize && [wire.SessionSize]byte(f.Payload) == d.talk.session:
+	case d.talk != nil && f.Kind == wire.Bye && string(f.Payload) == string(d.talk.session[:]):
 		if u := d.upload; u != nil && u.talk == d.talk && u.result != nil { // it was heard
 			d.upload = nil
 		}
@@ -149,7 +150,8 @@ func (d *desk) refuse(t *talk, number uint16, code, text string) {
 	d.send(t, wire.Message{Kind: wire.Refused, Number: number, Body: wire.No{Code: code, Text: text}.Marshal()})
 }
 
-// work does a request aside, with the conversation's own context, and sends what it returns; nothing for a message of kind 0.
+// work does a request aside, with the conversation's own context, and sends what it returns; nothing for a message of
+// kind 0.
 func (d *desk) work(t *talk, number uint16, job func(ctx context.Context) wire.Message) {
 	if t.busy >= maxJobs {
 		d.refuse(t, number, codeBusy, "several requests are worked on already")

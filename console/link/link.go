@@ -7,9 +7,10 @@
 //
 // Its laws:
 //
-//   - Whoever is at the line may disturb it, and nothing else: an envelope has its own signature, and everything else but
-//     Improv needs a key that answered a challenge in the same conversation.
-//   - While a conversation goes on, nothing on the line is text: what is left of a damaged frame never becomes a command.
+//   - Whoever is at the line may disturb it, and nothing else: an envelope has its own signature, and everything else
+//     but Improv needs a key that answered a riddle in the same conversation.
+//   - While a conversation goes on, nothing on the line is text: what is left of a damaged frame never becomes a
+//     command.
 //   - A camera with an owner parses no Improv packet.
 //   - What comes costs bounded memory, however it comes: a message, a window of a file, a few requests at a time.
 package link
@@ -69,8 +70,8 @@ const quiet = 500 * time.Millisecond
 // Link is the programs' side of a serial line. New is the only door; then Feed and Run.
 type Link struct {
 	Options
-	// frames and packets are what Feed found. Capacity 64 and 4; full: what comes is dropped, as a bad line would; who sent
-	// it sends it again.
+	// frames and packets are what Feed found. Capacity 64 and 4; full: what comes is dropped, as a bad line would; who
+	// sent it sends it again.
 	frames  chan frame.Frame
 	packets chan improv.Packet
 	calls   chan func() // unbuffered: what other goroutines want done in that of Run
@@ -188,10 +189,12 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 }
 
-// call lets something be done in the goroutine of Run; false: ctx ended before.
+// call does something in the goroutine of Run, and returns when it is done; false: ctx ended before it began.
 func (l *Link) call(ctx context.Context, do func()) bool {
+	done := make(chan struct{})
 	select {
-	case l.calls <- do:
+	case l.calls <- func() { do(); close(done) }:
+		<-done // Run does at once what it takes
 		return true
 	case <-ctx.Done():
 		return false

@@ -2,6 +2,7 @@ package link
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -59,6 +60,30 @@ func TestRequests(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestGuesses: who does not wait for the answer to his guess, and greets anew, guesses no faster.
+func TestGuesses(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		began := time.Now()
+		for range 3 {
+			c := w.dial(w.plug())
+			w.ask(c, wire.Challenge, "")
+			impatient, cancel := context.WithTimeout(w.Context(), time.Second)
+			_ = c.Ask(impatient, wire.Unlock, []byte("wrong"), func(wire.Message) (bool, error) { return true, nil })
+			cancel()
+			_ = c.Close()
+		}
+		if took := time.Since(began); w.guesses != 1 || took > 8*time.Second {
+			t.Errorf("%d guesses judged in %v", w.guesses, took)
+		}
+		c := w.dial(w.plug())
+		w.unlock(c)
+		if took := time.Since(began); took < 8*time.Second || took > 10*time.Second {
+			t.Errorf("the right answer came after %v", took)
+		}
+		_ = c.Close()
 	})
 }
 
@@ -164,7 +189,8 @@ func TestCut(t *testing.T) {
 func (w *world) pushes(c *caller.Caller, file []byte) bool {
 	defer c.Close()
 	hear := func(m wire.Message) (bool, error) { return true, caller.Refused(m) }
-	if c.Ask(w.Context(), wire.Challenge, nil, hear) != nil || c.Ask(w.Context(), wire.Unlock, []byte("right"), hear) != nil {
+	if c.Ask(w.Context(), wire.Challenge, nil, hear) != nil ||
+		c.Ask(w.Context(), wire.Unlock, []byte("right"), hear) != nil {
 		return false
 	}
 	_, err := push(w.Context(), c, file)
@@ -360,7 +386,8 @@ func TestSilence(t *testing.T) {
 	})
 	inWorld(t, nil, func(w *world) { // somebody else greets on the same line
 		c := w.dial(w.plug())
-		w.link.Feed(frame.Frame{Kind: wire.HelloKind, Payload: wire.Hello{Session: [8]byte{4: 99}, Chunk: 100}.Marshal()}.Append(nil))
+		hello := wire.Hello{Session: [wire.SessionSize]byte{4: 99}, Chunk: 100}
+		w.link.Feed(frame.Frame{Kind: wire.HelloKind, Payload: hello.Marshal()}.Append(nil))
 		began := time.Now()
 		err := c.Ask(w.Context(), wire.Challenge, nil, func(wire.Message) (bool, error) { return true, nil })
 		if !errors.Is(err, caller.ErrGone) || time.Since(began) > time.Second {

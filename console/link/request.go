@@ -8,6 +8,7 @@ import (
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/console/link/wire"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // The codes of this room's own answers. They are wire format: never renamed.
@@ -78,33 +79,56 @@ func (d *desk) challenge(t *talk, m wire.Message) {
 	d.send(t, wire.Message{Kind: wire.Challenge, Number: m.Number, Body: t.lock.Ask(time.Now())})
 }
 
-// unlock finds out who it is. A wrong answer is held back, longer each time.
+// unlock finds out who it is. A wrong answer is held back, longer each time, and so is whatever is answered until then,
+// in whichever conversation.
 func (d *desk) unlock(t *talk, m wire.Message) {
 	if t.lock == nil {
 		d.refuse(t, m.Number, codeNone, "")
 		return
 	}
-	var err error
-	t.pass, err = t.lock.Open(m.Body, time.Now())
-	if err == nil {
-		d.send(t, wire.Message{Kind: wire.Result, Number: m.Number, Body: []byte(`{"code":"ok"}`)})
-		return
-	}
-	t.pass = nil
-	d.Log.Warn("serial line not unlocked", "err", err)
 	d.work(t, m.Number, func(ctx context.Context) wire.Message {
-		code := codeBad
-		if errors.Is(err, access.ErrDenied) || errors.Is(err, claim.ErrSignature) {
-			code = codeDenied
-			hold := time.NewTimer(d.Penalty())
-			defer hold.Stop()
-			select {
-			case <-hold.C:
-			case <-ctx.Done():
+		var wait time.Duration
+		var err error
+		for first := true; first || wait > 0; first = false {
+			if monotime.Pause(ctx, wait) != nil || !d.call(ctx, func() {
+				if wait = time.Until(d.held); wait <= 0 {
+					err = d.open(t, m.Body)
+				}
+			}) {
+				return wire.Message{}
 			}
+		}
+		if err == nil {
+			return wire.Message{Kind: wire.Result, Body: []byte(`{"code":"ok"}`)}
+		}
+		code := codeBad
+		if guessed(err) {
+			code = codeDenied
+			_ = monotime.Pause(ctx, d.Penalty()) // who does not wait for it hears nothing
 		}
 		return wire.Message{Kind: wire.Refused, Body: wire.No{Code: code, Text: clip(err.Error())}.Marshal()}
 	})
+}
+
+// open judges an answer.
+func (d *desk) open(t *talk, answer []byte) error {
+	now := time.Now()
+	pass, err := t.lock.Open(answer, now)
+	if err != nil {
+		t.pass = nil
+		d.Log.Warn("serial line not unlocked", "err", err)
+		if guessed(err) {
+			d.held = now.Add(d.Penalty())
+		}
+		return err
+	}
+	t.pass, d.held = pass, time.Time{}
+	return nil
+}
+
+// guessed reports whether an error may be that of a guessed key.
+func guessed(err error) bool {
+	return errors.Is(err, access.ErrDenied) || errors.Is(err, claim.ErrSignature)
 }
 
 // known is who asks, as of now; false: nobody who may, and he knows it.

@@ -25,6 +25,8 @@ type world struct {
 	link *Link
 	role access.Role // of who solves the riddle
 
+	guesses int // that were judged, of the goroutine of Run
+
 	mu   sync.Mutex // guards the rest
 	port net.Conn   // the camera's end of the cable; nil: nothing is plugged in
 	text bytes.Buffer
@@ -38,7 +40,7 @@ func inWorld(t *testing.T, network Network, test func(w *world)) {
 		w := &world{T: t, role: access.Owner}
 		w.link = New(Options{Out: w, Log: slog.New(slog.DiscardHandler), Network: network, Do: w.do, Take: w.install,
 			About:   func() wire.Welcome { return wire.Welcome{Model: "SIM", Release: "1.0"} },
-			NewLock: func() Lock { return &lock{role: &w.role} }, Penalty: func() time.Duration { return 8 * time.Second },
+			NewLock: func() Lock { return &lock{world: w} }, Penalty: func() time.Duration { return 8 * time.Second },
 			Envelope: func(_ context.Context, raw []byte, answer func([]byte, bool)) error {
 				if string(raw) == "junk" {
 					return errors.New("no envelope")
@@ -63,7 +65,7 @@ func inWorld(t *testing.T, network Network, test func(w *world)) {
 
 // lock opens to the answer "right".
 type lock struct {
-	role  *access.Role
+	world *world
 	asked bool
 }
 
@@ -73,6 +75,7 @@ func (l *lock) Ask(time.Time) []byte {
 }
 
 func (l *lock) Open(answer []byte, _ time.Time) (Pass, error) {
+	l.world.guesses++
 	if !l.asked || string(answer) != "right" {
 		return nil, fmt.Errorf("unlock: %w", access.ErrDenied)
 	}
@@ -80,7 +83,7 @@ func (l *lock) Open(answer []byte, _ time.Time) (Pass, error) {
 }
 
 func (l *lock) Identity(time.Time) (access.Identity, error) {
-	return access.Identity{Name: "somebody", Role: *l.role}, nil
+	return access.Identity{Name: "somebody", Role: l.world.role}, nil
 }
 
 func (w *world) do(_ context.Context, who access.Identity, request []byte) []byte {

@@ -30,8 +30,9 @@ func Refused(m wire.Message) error {
 	return &Refusal{no}
 }
 
-// Push sends a file, from the offset on at which the camera wants it, and returns the camera's JSON once it says how that
-// ended. told, where set, hears how far the camera is. sent counts bytes, those that were sent before a line broke off too.
+// Push sends a file, from the offset on at which the camera wants it, and returns the camera's JSON once it says how
+// that ended. told, where set, hears how far the camera is. sent counts bytes, those that were sent before a line broke
+// off too.
 func (c *Caller) Push(ctx context.Context, f wire.File, from io.ReaderAt, told func(at int64)) (
 	result string, sent int64, err error,
 ) {

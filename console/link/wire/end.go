@@ -16,10 +16,10 @@ const (
 	maxPending = 4                      // messages that wait to be sent; see Room
 )
 
-// End is one end of a conversation: it sends messages, each once and in order, over a line that loses frames. Go back N: a
-// frame is acknowledged by the number of the next one that is expected, and what is not acknowledged is sent again. It has
-// no clock and does no I/O: who has it says what time it is, takes what is to be written, and asks by Next when to come back.
-// NewEnd is the only door.
+// End is one end of a conversation: it sends messages, each once and in order, over a line that loses frames. Go back
+// N: a frame is acknowledged by the number of the next one that is expected, and what is not acknowledged is sent
+// again. It has no clock and does no I/O: who has it says what time it is, takes what is to be written, and asks by
+// Next when to come back. NewEnd is the only door.
 type End struct {
 	camera bool // which of the two ends; it marks the frames, so that an echo is known as one
 	tag    byte // of the conversation: frames of an earlier one are still in some buffer

@@ -1,5 +1,5 @@
-// Package wire is the conversation of camctl with a camera over frames on a serial line (codec/frame): how it begins, how
-// messages survive the line, and what they are. It is pure, and the same for both ends.
+// Package wire is the conversation of camctl with a camera over frames on a serial line (codec/frame): how it begins,
+// how messages survive the line, and what they are. It is pure, and the same for both ends.
 //
 //	camctl                                   camera
 //	   | -- Hello: version, session, chunk --> |     until it is answered
@@ -7,10 +7,10 @@
 //	   | <-- Data, Ack ----------------------> |     messages, both ways at once (End)
 //	   | -- Ping ----------------------------> |     each second in which nothing else is said
 //	   | -- Bye -----------------------------> |     the line is the people's again; as it is after Hold
-//	   | <-- Bye ----------------------------- |     the answer to a frame of a conversation that the camera does not know
+//	   | <-- Bye ----------------------------- |     the answer to a frame of a conversation that is over
 //
-// Kinds of the camera's frames have FromCamera added, so that an end whose own frames come back knows an echo when it hears
-// one. A message is a kind, a number that the answers to a request carry, and a body:
+// Kinds of the camera's frames have FromCamera added, so that an end whose own frames come back knows an echo when it
+// hears one. A message is a kind, a number that the answers to a request carry, and a body:
 //
 //	request      body                                    answers
 //	Envelope     a sealed command (codec/envelope)       Reply, one or more; or Refused
@@ -21,10 +21,11 @@
 //	Piece        offset u32, bytes of the file           -; its number is the Put's
 //	Result       -                                       JSON as at the LAN door: {"code", "text", "result"}
 //
-// A file goes as far as its Credit: from the offset at which the camera wants it, up to the limit that it has room for. A
-// camera that knows the file from a conversation that broke off wants the rest of it.
+// A file goes as far as its Credit: from the offset at which the camera wants it, up to the limit that it has room for.
+// A camera that knows the file from a conversation that broke off wants the rest of it.
 //
-// Everything but envelopes, pieces and JSON is codec/pack. Numbers of kinds and fields are wire format: only ever added.
+// Everything but envelopes, pieces and JSON is codec/pack. Numbers of kinds and fields are wire format: only ever
+// added.
 package wire
 
 import (
