@@ -72,7 +72,7 @@ func (a *agent) otaInstall(ctx context.Context, args otaArgs) (any, error) {
 	err = u.engine.Install(ctx, src, ask)
 	stop()
 	done(err)
-	if args.Bundle { // whoever still sends the rest of it could not hear the answer
+	if _, hears := bodyOf(ctx).(hearer); args.Bundle && !hears {
 		_, _ = io.Copy(io.Discard, io.LimitReader(bodyOf(ctx), maxBundle))
 	}
 	return a.updateStatus(), err
@@ -123,6 +123,9 @@ type bodyKey struct{}
 func withBody(ctx context.Context, body io.Reader) context.Context {
 	return context.WithValue(ctx, bodyKey{}, body)
 }
+
+// hearer is a body whose sender hears the answer while he still sends. All others have to be heard out first.
+type hearer interface{ Hears() }
 
 // bodyOf is nil where nothing can come behind the question.
 func bodyOf(ctx context.Context) io.Reader {

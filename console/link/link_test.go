@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -170,7 +171,7 @@ func TestCut(t *testing.T) {
 				synctest.Wait()
 				c = w.dial(w.plug())
 				w.unlock(c)
-				if got, err := push(w.Context(), c, file); err != nil || got != "installed 262144, now false" {
+				if got, err := push(w.Context(), c, file); err != nil || got != "installed 262144" {
 					t.Fatalf("cut at frame %d: got %q, %v", n, got, err)
 				}
 				_ = c.Close()
@@ -225,7 +226,7 @@ func TestOtherFile(t *testing.T) {
 		w.pushes(c, first)
 		c = w.dial(w.plug())
 		w.unlock(c)
-		if got, err := push(w.Context(), c, second); err != nil || got != "installed 92160, now false" {
+		if got, err := push(w.Context(), c, second); err != nil || got != "installed 92160" {
 			t.Errorf("got %q, %v", got, err)
 		}
 		_ = c.Close()
@@ -242,7 +243,7 @@ func TestOtherFile(t *testing.T) {
 		synctest.Wait()
 		c = w.dial(w.plug())
 		w.unlock(c)
-		if got, err := push(w.Context(), c, first); err != nil || got != "installed 102400, now false" {
+		if got, err := push(w.Context(), c, first); err != nil || got != "installed 102400" {
 			t.Errorf("and again: got %q, %v", got, err)
 		}
 		w.role = access.Member
@@ -253,6 +254,21 @@ func TestOtherFile(t *testing.T) {
 		if n := len(w.installed()); n != 2 {
 			t.Errorf("%d files installed", n)
 		}
+	})
+}
+
+// TestRefusedAtOnce: who refuses a file after a glance at it is heard, however long the file is.
+func TestRefusedAtOnce(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		c := w.dial(w.plug())
+		w.unlock(c)
+		file := bundle(1 << 20)
+		f := wire.File{Sum: sha256.Sum256(file), Size: int64(len(file)), Now: true}
+		result, sent, err := c.Push(w.Context(), f, bytes.NewReader(file), nil)
+		if err != nil || result != "refused, hears true" || sent > room {
+			t.Errorf("got %q after %d bytes, %v", result, sent, err)
+		}
+		_ = c.Close()
 	})
 }
 

@@ -73,6 +73,10 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Hears tells who uses the file that its sender hears the answer while he still sends: on a slow line, what is refused
+// is refused at once.
+func (u *upload) Hears() {}
+
 // stop lets nothing more come.
 func (u *upload) stop(why error) {
 	u.mu.Lock()

@@ -95,6 +95,10 @@ func (w *world) do(_ context.Context, who access.Identity, request []byte) []byt
 
 // install reads to the end, as the update engine does.
 func (w *world) install(_ context.Context, _ access.Identity, bundle io.Reader, now bool) []byte {
+	if now { // it does not want it
+		_, hears := bundle.(interface{ Hears() })
+		return fmt.Appendf(nil, "refused, hears %v", hears)
+	}
 	raw, err := io.ReadAll(bundle)
 	if err != nil {
 		return fmt.Appendf(nil, "%v", err)
@@ -102,7 +106,7 @@ func (w *world) install(_ context.Context, _ access.Identity, bundle io.Reader, 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.took = append(w.took, raw)
-	return fmt.Appendf(nil, "installed %d, now %v", len(raw), now)
+	return fmt.Appendf(nil, "installed %d", len(raw))
 }
 
 // Write is the camera's way to the port; into nothing where no cable is.
