@@ -298,7 +298,11 @@ func (j *join) again(e event) error {
 		return j.demand("SELECT_NETWORK", j.id)
 	}
 	j.asked = time.Now()
-	_, err := j.ask("SCAN only_new=1") // it may be busy with one
+	scan := "SCAN only_new=1 passive=1" // in the other way than before: see actively
+	if j.credentials.Hidden {
+		scan = "SCAN only_new=1"
+	}
+	_, err := j.ask(scan) // it may be busy with one
 	return err
 }
 

@@ -261,10 +261,10 @@ func (r *Radio) scan(ctx context.Context) ([]hal.Network, error) {
 	if err := s.demand("BSS_FLUSH 0"); err != nil {
 		return nil, err
 	}
-	if err := r.sweep(c, s); err != nil {
-		return nil, err
+	entries, err := r.sweep(c, s, actively)
+	if err == nil && len(entries) == 0 {
+		entries, err = r.sweep(c, s, passively)
 	}
-	entries, err := s.entries()
 	if err != nil {
 		return nil, err
 	}
@@ -276,11 +276,26 @@ func (r *Radio) scan(ctx context.Context) ([]hal.Network, error) {
 	return list, nil
 }
 
-// sweep goes over all channels once. A scan that is under way, which wpa_supplicant began to find a lost network, is as
-// good as ours.
-func (r *Radio) sweep(c call, s *supplicant) error {
+// How a scan looks. On a channel it asks, and waits for less than 60 ms: an access point that is slow, or whose answer
+// was lost, is not found. Or it waits for a beacon, of which there are ten in a second, for 110 ms.
+const (
+	actively  = "SCAN TYPE=ONLY only_new=1"
+	passively = "SCAN TYPE=ONLY only_new=1 passive=1"
+)
+
+// sweep goes over all channels once, and returns what is there. A scan that is under way, which wpa_supplicant began to
+// find a lost network, is as good as ours.
+func (r *Radio) sweep(c call, s *supplicant, how string) ([]entry, error) {
+	if err := r.swept(c, s, how); err != nil {
+		return nil, err
+	}
+	return s.entries()
+}
+
+// swept begins a scan and waits for its end.
+func (r *Radio) swept(c call, s *supplicant, how string) error {
 	begin := func() error {
-		answer, err := s.ask("SCAN TYPE=ONLY only_new=1")
+		answer, err := s.ask(how)
 		if err == nil && answer != "OK\n" && answer != "FAIL-BUSY\n" {
 			err = fmt.Errorf("SCAN: %w: %q", errFail, answer)
 		}

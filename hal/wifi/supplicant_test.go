@@ -127,6 +127,28 @@ func TestScanPages(t *testing.T) {
 	}
 }
 
+// TestEmptyScan: where nobody answered in time, beacons are waited for.
+func TestEmptyScan(t *testing.T) {
+	t.Parallel()
+	passive := false
+	f := &fakeSupplicant{events: map[string][]string{"SCAN": {"<3>CTRL-EVENT-SCAN-RESULTS "}}}
+	f.answers = func(request string) string {
+		switch {
+		case strings.HasPrefix(request, "SCAN"):
+			passive = strings.HasSuffix(request, " passive=1")
+		case request == "BSS RANGE=0- MASK=0x21887" && passive:
+			return "id=3\nbssid=02:00:00:00:00:03\nfreq=2412\nlevel=-40\nflags=[ESS]\nssid=quiet\n====\n"
+		case strings.HasPrefix(request, "BSS RANGE"):
+			return nothing
+		}
+		return ""
+	}
+	list, err := startFake(t, f).Scan(t.Context())
+	if got := f.heard("SCAN"); err != nil || len(list) != 1 || list[0].SSID != "quiet" || len(got) != 2 {
+		t.Errorf("got %+v, %v by %q", list, err, got)
+	}
+}
+
 // TestJoinTells: what wpa_supplicant is told of a network, and that an error holds no passphrase.
 func TestJoinTells(t *testing.T) {
 	t.Parallel()
