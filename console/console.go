@@ -175,13 +175,27 @@ func (c *Console) serve(ctx context.Context) error {
 	return errors.Join(err, closeErr)
 }
 
+// A pseudo terminal has no speed of its own: what comes faster than any UART sends waits, so that a flood takes no
+// processor from the stream.
+const (
+	maxRate  = 1 << 20                // bytes a second
+	maxAhead = 250 * time.Millisecond // of a burst
+)
+
 // read hands on what comes, until the line is gone.
 func read(ctx context.Context, line hal.Line, binary Binary, keys chan<- []byte) error {
 	buffer := make([]byte, 1024)
+	due := time.Now().Add(-maxAhead)
 	for {
 		n, err := line.Read(buffer)
 		if err != nil {
 			return err
+		}
+		due = due.Add(time.Duration(n) * time.Second / maxRate)
+		if ahead := time.Until(due); ahead < -maxAhead {
+			due = time.Now().Add(-maxAhead)
+		} else if ahead > 0 && !pause(ctx, ahead) {
+			return nil
 		}
 		text := binary.Feed(buffer[:n])
 		if len(text) == 0 {

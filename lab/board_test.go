@@ -224,7 +224,8 @@ func boardReach(t *testing.T, b *virt.Board) {
 		"folder /data/agent", "folder /tmp",
 		"node r slot-a", // the booted one
 		"node rw /dev/full", "node rw /dev/gpiochip0", "node rw /dev/null", "node rw /dev/ptmx", "node rw /dev/random",
-		"node rw /dev/tty", "node rw /dev/ttyS0", "node rw /dev/urandom", "node rw /dev/video0", "node rw /dev/watchdog0", "node rw /dev/zero",
+		"node rw /dev/tty", "node rw /dev/ttyS0", "node rw /dev/urandom", "node rw /dev/video0", "node rw /dev/watchdog0",
+		"node rw /dev/zero",
 		"node rw env", "node rw keys", "node rw persist", "node rw slot-b",
 		"socket /run/ear/wlan0", "socket /run/wpa_supplicant/wlan0",
 	})

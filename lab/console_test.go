@@ -1,0 +1,208 @@
+package lab
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestConsole: a person at a real terminal edits lines, completes words, reads a screen at a time and follows the log, at the
+// width that the terminal has and at another one; everything is locked behind him.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	a := startAgent(t, agentOptions{args: []string{"--serial", c.camera}})
+	s := newScreen(t, 80, 24, program("camctl"), "console", "--home", a.home, c.port)
+	s.has("Unlocked for owner")
+	s.sees("ocellus#")
+	s.types("versoin")
+	s.keys("Left", "Left", "BSpace", "Left", "o", "Left", "Left", "i") // any way to put it right
+	s.keys("C-u", "C-k")
+	s.types("vers")
+	s.keys("Tab", "Enter")
+	s.has("release ")
+	s.sees("ocellus#")
+	s.types("config get str")
+	s.keys("BSpace", "BSpace", "BSpace")
+	s.types("größe 网络")
+	s.sees("ocellus# config get größe 网络")
+	s.keys("BSpace", "C-w", "C-w")
+	s.sees("ocellus# config get")
+	s.keys("C-c")
+	s.keys("Up")
+	s.sees("ocellus# version")
+	s.keys("C-u")
+	s.types("re")
+	s.keys("Tab", "Tab")
+	s.has("reboot  reset")
+	s.keys("C-c")
+	s.types("call status")
+	s.keys("Enter")
+	s.sees("-- more: space, Enter, q --")
+	s.keys("q")
+	s.sees("ocellus#")
+	s.consoleWidth()
+	s.consoleFollows()
+	s.keys("C-]")
+	s.has("Pane is dead")
+	s.stranger(c)
+}
+
+// consoleWidth makes the terminal small: a long line stays in its row, and the pages get shorter.
+func (s *screen) consoleWidth() {
+	s.t.Helper()
+	s.keys("C-l")
+	s.tmux("resize-window", "-x", "40", "-y", "12")
+	s.types("config set control.ca 0123456789abcdefghijklmnopqrstuvwxyz")
+	until(s.t, 20*time.Second, "the end of the line is seen in one row", func() bool {
+		return strings.HasPrefix(s.row(), "ocellus# ") && strings.HasSuffix(s.row(), "xyz")
+	})
+	s.keys("Home")
+	s.sees("ocellus# config set control.ca 01234567")
+	s.keys("C-c", "C-l")
+	s.types("help")
+	s.keys("Enter")
+	until(s.t, 20*time.Second, "a page of 12 rows", func() bool {
+		return s.row() == "-- more: space, Enter, q --" && strings.Count(strings.TrimRight(s.shown(), "\n"), "\n") == 11
+	})
+	s.keys("q")
+	s.tmux("resize-window", "-x", "80", "-y", "24")
+	s.keys("C-l")
+	s.sees("ocellus#")
+}
+
+// consoleFollows lets the log run, and stops it.
+func (s *screen) consoleFollows() {
+	s.t.Helper()
+	s.types("logs -f info")
+	s.keys("Enter")
+	until(s.t, 20*time.Second, "the log is followed", func() bool { return !strings.HasPrefix(s.row(), "ocellus#") })
+	s.keys("C-c")
+	s.sees("ocellus#")
+}
+
+// stranger is somebody with another terminal program and no key.
+func (s *screen) stranger(c *cable) {
+	s.t.Helper()
+	need(s.t, "socat")
+	other := newScreen(s.t, 80, 24, "socat", "-,rawer,escape=0x1d", c.port+",rawer")
+	other.keys("Enter")
+	other.sees("ocellus>")
+	other.types("rebo")
+	other.keys("Tab")
+	other.types("ot")
+	other.keys("Enter")
+	other.has("reboot is for whoever has unlocked the console")
+	other.types("status")
+	other.keys("Enter")
+	other.has("healthy, has an owner, up")
+	other.types("unlock")
+	other.keys("Enter")
+	other.has("challenge ")
+}
+
+// console types lines at a camera's console as camctl does for a program, and returns what it said.
+func (c *cable) console(home string, lines ...string) ran {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), program("camctl"), "console", "--home", home, c.port)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run() // the exit code says it
+	return ran{out: out.String(), errs: errs.String(), code: cmd.ProcessState.ExitCode()}
+}
+
+// TestConsoleFactory: the factory's key opens a camera that never had an owner, and is dead from the first claim on, after a
+// reset too, which the owner orders at the console.
+func TestConsoleFactory(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	factory, state := t.TempDir(), t.TempDir()
+	made := tool(t, time.Minute, program("camctl"), "owner", "make", "--home", factory)
+	key := filepath.Join(factory, "factory.pub")
+	if err := os.WriteFile(key, []byte(made.out), 0o600); err != nil || made.code != 0 {
+		t.Fatal(err, made.errs)
+	}
+	a := startAgent(t, agentOptions{state: state, alone: true, args: []string{"--serial", c.camera, "--factory", key}})
+	if r := c.console(factory, "config get log", "call snapshot", "unlock"); r.code != 0 ||
+		!strings.Contains(r.errs, "Unlocked for factory") || !strings.Contains(r.out, "log: INFO") ||
+		!strings.Contains(r.out, `role "factory" may not watch`) {
+		t.Fatalf("the factory at a new camera: %+v", r)
+	}
+	a.pair(t)
+	if r := c.console(a.home, "config set log debug", "config get log", "status"); r.code != 0 ||
+		!strings.Contains(r.out, "log: DEBUG") || !strings.Contains(r.out, "watch: rtsp://NAME:PASSWORD@") {
+		t.Fatalf("the owner: %+v", r)
+	}
+	closed := func(when string) {
+		t.Helper()
+		if r := c.console(factory, "config get log"); !strings.Contains(r.errs, "locked: ") ||
+			!strings.Contains(r.out, "config is for whoever has unlocked") {
+			t.Errorf("the factory's key %s: %+v", when, r)
+		}
+	}
+	closed("at a camera with an owner")
+	if r := c.console(a.home, "reset", "n", "reset", "y", "another name"); strings.Contains(r.errs, "has forgotten") ||
+		!strings.Contains(r.errs, "nothing was done") {
+		t.Fatalf("a reset that nobody confirmed: %+v", r)
+	}
+	if r := c.console(a.home, "reset", "y", "camera"); !strings.Contains(r.errs, "has forgotten you") {
+		t.Fatalf("reset: %+v", r)
+	}
+	if r := tool(t, time.Minute, program("camctl"), "erased", "--home", a.home); !strings.Contains(r.out, "camera") {
+		t.Errorf("no receipt is kept: %s%s", r.out, r.errs)
+	}
+	until(t, 20*time.Second, "the camera starts as from its box", func() bool {
+		return strings.Contains(c.console(t.TempDir(), "status").out, "has no owner yet")
+	})
+	closed("at a camera that was reset")
+}
+
+// TestConsoleFlood: whatever comes over the line, at full speed, the stream drops no picture; afterwards the console is as it
+// was.
+func TestConsoleFlood(t *testing.T) {
+	need(t, "ffprobe")
+	c := newCable(t)
+	a := startAgent(t, agentOptions{args: []string{"--serial", c.camera}})
+	junk := make([]byte, 1<<16)
+	_, _ = rand.Read(junk)
+	for name, flood := range map[string][]byte{
+		"binary":   junk,
+		"one line": bytes.Repeat([]byte("x"), len(junk)),
+		"lines":    bytes.Repeat([]byte("status\r\nnonsense\r\n"), len(junk)/18),
+		"unlock":   bytes.Repeat([]byte("unlock\runlock AAAA\r"), len(junk)/19),
+	} {
+		t.Run(name, func(t *testing.T) {
+			flooded := make(chan struct{})
+			go func() {
+				defer close(flooded)
+				f, err := os.OpenFile(c.port, os.O_RDWR, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer f.Close()
+				go func() { _, _ = bytes.NewBuffer(nil).ReadFrom(f) }() // what the camera answers goes nowhere
+				for until := time.Now().Add(2 * time.Second); time.Now().Before(until); {
+					if _, err := f.Write(flood); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+			s, r := watch(t, 2*time.Second, a.url("main"))
+			<-flooded
+			if r.code != 0 || !s.whole() {
+				t.Errorf("the stream is not whole: %+v %s", s, r.errs)
+			}
+		})
+	}
+	if r := c.console(a.home, "status"); r.code != 0 || !strings.Contains(r.out, "healthy, has an owner") {
+		t.Errorf("afterwards: %+v", r)
+	}
+}
