@@ -27,6 +27,7 @@ import (
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/codec/envelope"
 	"github.com/ocellus/ocellus/internal/secret"
+	"github.com/ocellus/ocellus/internal/statefile"
 )
 
 // mosquitto is the real peer of these tests.
@@ -119,7 +120,8 @@ func newPlace(t testing.TB, config Config) *place {
 	t.Helper()
 	p := &place{world: newWorld(t), config: config}
 	p.clock.real = true
-	q, err := OpenQueue(QueueOptions{Store: Directory{Path: filepath.Join(t.TempDir(), "events")}, Clock: p.clock.read,
+	events := statefile.Directory{Path: filepath.Join(t.TempDir(), "events")}
+	q, err := OpenQueue(QueueOptions{Store: events, Clock: p.clock.read,
 		Log: quiet(), Camera: func() ([envelope.IDSize]byte, error) {
 			id, _, err := p.people.Operational()
 			return id, err

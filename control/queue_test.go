@@ -17,14 +17,14 @@ import (
 
 // house is a queue on a disk, with a clock and an owner that a test sets.
 type house struct {
-	dir   Directory
+	dir   statefile.Directory
 	shelf Store // in the place of dir, where it is set: without the time that a disk takes
 	clock wall
 	id    [envelope.IDSize]byte
 }
 
 func newHouse(t *testing.T) *house {
-	h := &house{dir: Directory{Path: filepath.Join(t.TempDir(), "events")}, id: [envelope.IDSize]byte{1}}
+	h := &house{dir: statefile.Directory{Path: filepath.Join(t.TempDir(), "events")}, id: [envelope.IDSize]byte{1}}
 	h.clock.set(noon, true)
 	return h
 }

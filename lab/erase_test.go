@@ -47,7 +47,7 @@ const homeConfig = "schema: 1\n# the WLAN: " + homeSSID + "\n# " + homePassword 
 
 // names under which the agent seals, and the lab.
 func sealedNames() carve.Names {
-	return carve.Names{"owner", "rtsps", "network", "settings", "counters", "lab"}
+	return carve.Names{"owner", "rtsps", "network", "settings", "counters", "log", "blackbox", "lab"}
 }
 
 // belongingsOf reads what there is to look for in the owner's home.

@@ -30,6 +30,7 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/internal/monotime"
+	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/provision/smartconfig"
 )
@@ -75,6 +76,9 @@ type Options struct {
 	Reach func(ctx context.Context, l hal.Link) error
 	// Tell answers the phone that told a network by air, until ctx ends. Nil: by UDP.
 	Tell func(ctx context.Context, l hal.Link, c *smartconfig.Credentials) error
+	// Hide hears which names and passwords of networks must not be read in any log, before the first word about them. Nil:
+	// nobody keeps one.
+	Hide func(values ...secret.Secret)
 	Now  func() time.Duration // the monotonic clock; nil: monotime.Now
 	Log  *slog.Logger
 }
@@ -152,7 +156,27 @@ func Open(o Options) (*Engine, error) {
 		}
 	}
 	e.memory = m
+	e.hide(m)
 	return e, nil
+}
+
+// hide names the networks that are known now: kept, tried, and offered beside that.
+func (e *Engine) hide(memories ...memory) {
+	if e.o.Hide == nil {
+		return
+	}
+	var values []secret.Secret
+	for _, n := range e.offer.Networks {
+		values = append(values, secret.Secret(n.SSID), n.Password)
+	}
+	for _, m := range memories {
+		for _, n := range []*network{m.Network, m.Trial} {
+			if n != nil {
+				values = append(values, secret.Secret(n.SSID), secret.Secret(n.Password))
+			}
+		}
+	}
+	e.o.Hide(values...)
 }
 
 func (e *Engine) remembered() memory {
@@ -173,6 +197,7 @@ func (e *Engine) step(on event, change func(*memory)) error {
 		change(&m)
 	}
 	m.State = to
+	e.hide(e.remembered(), m)
 	if err := e.file.Store(m); err != nil {
 		return fmt.Errorf("provision: %w: %w", errStore, err)
 	}

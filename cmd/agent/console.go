@@ -19,6 +19,7 @@ import (
 	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/console"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/logring"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/internal/supervise"
 )
@@ -136,5 +137,15 @@ func (t teller) Do(ctx context.Context, who access.Identity, name string, args j
 
 // Follow implements console.Camera.
 func (t teller) Follow(ctx context.Context, f console.LogFilter, tell func(line string)) error {
-	return t.a.journal.follow(ctx, f.Level, f.Part, tell)
+	err := t.a.journal.Follow(ctx, logring.Filter{Level: f.Level, Part: f.Part}, func(l logring.Line, lost uint64) error {
+		if lost > 0 {
+			tell(fmt.Sprintf("(%d lines went by)", lost))
+		}
+		tell(l.Console())
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }

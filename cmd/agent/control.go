@@ -76,7 +76,7 @@ func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) net.Add
 func (c *controls) open(state string, log *slog.Logger) (err error) {
 	owner := c.a.owner
 	c.queue, err = control.OpenQueue(control.QueueOptions{
-		Store: control.Directory{Path: filepath.Join(state, "events"), Place: c.a.safe.over}, Clock: c.clock, Log: log,
+		Store: statefile.Directory{Path: filepath.Join(state, "events"), Place: c.a.safe.over}, Clock: c.clock, Log: log,
 		Camera: func() ([envelope.IDSize]byte, error) {
 			id, _, err := owner.Operational()
 			return id, err

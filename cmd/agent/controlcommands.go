@@ -112,6 +112,7 @@ func (a *agent) configSet(ctx context.Context, args setArgs) (any, error) {
 		return nil, err
 	}
 	changed := differing(was, next)
+	a.hideConfig(next)
 	connected := a.control.session != nil && a.control.session.State().Connected
 	onTrial := connected && next.Control.Broker != control.Off &&
 		slices.ContainsFunc(changed, func(key string) bool { return strings.HasPrefix(key, "control.") })
@@ -315,20 +316,6 @@ func (a *agent) idr(_ context.Context, args streamArgs) (any, error) {
 	return struct {
 		Coming bool `json:"coming"` // false: the last IDR is too young, or the source can't make one on demand
 	}{h.RequestIDR()}, nil
-}
-
-type logArgs struct {
-	Minutes int `json:"minutes,omitempty"` // that are looked back; 10 if not given, 60 at most
-}
-
-func (a *agent) logs(_ context.Context, args logArgs) (any, error) {
-	if args.Minutes == 0 {
-		args.Minutes = 10
-	}
-	if args.Minutes < 1 || args.Minutes > 60 {
-		return nil, fmt.Errorf("%w: minutes: want 1 to 60", errBadRequest)
-	}
-	return a.journal.since(time.Now().Add(-time.Duration(args.Minutes) * time.Minute)), nil
 }
 
 func (a *agent) reboot(ctx context.Context, _ none) (any, error) {

@@ -49,8 +49,8 @@ func owners() []string {
 	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName}
 }
 
-// ownersFolders have more of them: events that the owner has not heard of yet.
-func ownersFolders() []string { return []string{"events"} }
+// ownersFolders have more of them: events that the owner has not heard of yet, and the log.
+func ownersFolders() []string { return []string{"events", logFolder} }
 
 // endReset ends a reset that was begun, by whoever and whenever: keys first, then files. It comes first of all, before
 // the configuration, which is the owner's too, is read.

@@ -71,7 +71,7 @@ func (a *agent) openProvision(c networkConfig, d hal.Devices, radio bool, log *s
 	o := provision.Options{
 		Radio: d.Radio, Monitor: d.Monitor, Lens: lens{a.source}, LED: d.LED, Sounder: d.Sounder, Owner: a.owner,
 		Label: a.owner.Hardware().Label(), Country: c.Country, Legacy: c.Legacy.protocols(), Log: log,
-		State: a.safe.sealed("network"),
+		State: a.safe.sealed("network"), Hide: func(v ...secret.Secret) { a.hidden.Know("network", v...) },
 	}
 	a.openEasyConnect(&o, d.EasyConnect, log)
 	if a.control != nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/logring"
+	"github.com/ocellus/ocellus/internal/redact"
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/internal/timefloor"
 	"github.com/ocellus/ocellus/provision"
@@ -42,8 +44,9 @@ type agent struct {
 	updates    *updates
 	network    *provision.Engine // nil where the camera's network is not the agent's business
 	hadBroker  atomic.Bool       // when its owner gave it another network
-	journal    *journal
-	settings   *settings // the configuration, with what commands set of it
+	journal    *logring.Ring
+	hidden     *redact.Redactor // what no log and no support bundle may say
+	settings   *settings        // the configuration, with what commands set of it
 	control    *controls
 	again      func() // ends the agent so that it starts anew
 }
@@ -93,9 +96,10 @@ func run(ctx context.Context, w world, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	kept, level := &journal{}, &slog.LevelVar{}
+	hidden, level := &redact.Redactor{}, &slog.LevelVar{}
 	level.Set(config.Log)
-	log := slog.New(kept.both(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: level})))
+	kept := logring.New(hidden)
+	log := slog.New(kept.Both(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: level})))
 	if damaged != "" {
 		log.Error("configuration damaged", "text", damaged)
 	}
@@ -104,7 +108,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
 	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1),
-		journal: kept, log: log}
+		journal: kept, hidden: hidden, log: log}
 	a.meet(o.state, log)
 	config = a.openSettings(config, level)
 	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold, Air: o.air, Serial: o.serial}, log)
@@ -112,6 +116,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	a.supervisor = supervise.New(log, supervise.Options{})
+	a.openLog(w.root, o.state)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	a.again = func() { end(errRestart) }

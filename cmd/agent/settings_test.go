@@ -2,12 +2,10 @@ package main
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/ocellus/ocellus/board"
@@ -151,28 +149,5 @@ func TestSettingsOfAnotherRelease(t *testing.T) {
 	}
 	if s, warnings = newSettings(t, dir); len(warnings) != 1 || s.now.Streams.Main.Bitrate != s.base.Streams.Main.Bitrate {
 		t.Errorf("damaged: %v", warnings)
-	}
-}
-
-func TestJournal(t *testing.T) {
-	t.Parallel()
-	j := &journal{}
-	log := slog.New(j.both(slog.NewTextHandler(io.Discard, nil))).With("part", "x")
-	log.Info("watch", "url", "rtsp://viewer:swordfish@192.0.2.1:8554/main", "err", strings.Repeat("x", 2*maxLine))
-	for range 3 * maxLines {
-		log.WithGroup("g").Info("more", "n", 1)
-	}
-	log.Info("last", "url", "rtsp://viewer:swordfish@192.0.2.1:8554/main")
-	lines := j.since(j.lines[0].Time)
-	if n := len(lines); n == 0 || n > maxLines || !strings.Contains(lines[n-1].Text, "part=x") {
-		t.Fatalf("%d lines", n)
-	}
-	for _, l := range lines {
-		if strings.Contains(l.Text, "swordfish") || len(l.Text) > maxLine {
-			t.Errorf("line %q", l.Text)
-		}
-	}
-	if !strings.Contains(lines[len(lines)-1].Text, "//***@192.0.2.1") {
-		t.Errorf("got %q", lines[len(lines)-1].Text)
 	}
 }

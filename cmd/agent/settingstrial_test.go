@@ -10,6 +10,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/envelope"
 	"github.com/ocellus/ocellus/control"
+	"github.com/ocellus/ocellus/internal/statefile"
 )
 
 // TestSettingsAfterStart: a change that may cut off who made it is on trial after the next start, and holds only if
@@ -76,7 +77,7 @@ func TestNobodyComes(t *testing.T) {
 		s.mustSet(t, changes("web.address", "off"), s.stored.unproved(true))
 		s, _ = newSettings(t, dir)
 		q, err := control.OpenQueue(control.QueueOptions{
-			Store: control.Directory{Path: filepath.Join(dir, "events")}, Log: silent(),
+			Store: statefile.Directory{Path: filepath.Join(dir, "events")}, Log: silent(),
 			Clock:  func() (time.Time, bool) { return time.Now(), true },
 			Camera: func() ([envelope.IDSize]byte, error) { return [envelope.IDSize]byte{1}, nil },
 		})

@@ -1,4 +1,4 @@
-package control
+package statefile
 
 import (
 	"errors"
@@ -6,15 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-
-	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-// Directory is a Store in a directory. Place, where set, makes the place of a file: a sealed one, so that what happened
-// is gone with the owner's keys.
+// Directory keeps small named records in a directory, a file each. Place, where set, makes the place of a file: a sealed
+// one, so that what happened is gone with the owner's keys.
 type Directory struct {
 	Path  string
-	Place func(name string, file statefile.Place) statefile.Place
+	Place func(name string, file Place) Place
 }
 
 var recordName = regexp.MustCompile(`^[0-9a-f]{16}$`)
@@ -35,8 +33,8 @@ func (d Directory) List() ([]string, error) {
 	return names, err
 }
 
-func (d Directory) place(name string) statefile.Place {
-	var p statefile.Place = statefile.Path(filepath.Join(d.Path, name))
+func (d Directory) place(name string) Place {
+	var p Place = Path(filepath.Join(d.Path, name))
 	if d.Place != nil {
 		p = d.Place(name, p)
 	}
