@@ -46,6 +46,19 @@ const (
 	initPipe    = "run/init"
 )
 
+// endedNote is where the board's init leaves how the agent ended last (cmd/init).
+const endedNote = "run/ended/agent"
+
+// LastEnd is how the agent ended the last time since the board began, in the words of its init: "by signal 9". Below a
+// root directory; empty where nobody knows.
+func LastEnd(root string) string {
+	text, err := readBrought(filepath.Join(root, endedNote))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // maxBrought bounds what is read of a file that an image brings, in bytes.
 const maxBrought = 64 << 10
 

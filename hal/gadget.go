@@ -17,6 +17,12 @@ type Watchdog interface {
 	Stop() error
 }
 
+// ResetCause is a Watchdog that remembers. Fired reports whether the last reset of the board was the watchdog's; known is
+// false where the device can't tell.
+type ResetCause interface {
+	Fired() (fired, known bool)
+}
+
 // Pattern is what an LED shows. The board says which lamp and colour that is.
 type Pattern string
 

@@ -170,13 +170,25 @@ func (e *Engine) hide(memories ...memory) {
 		values = append(values, secret.Secret(n.SSID), n.Password)
 	}
 	for _, m := range memories {
-		for _, n := range []*network{m.Network, m.Trial} {
-			if n != nil {
-				values = append(values, secret.Secret(n.SSID), secret.Secret(n.Password))
-			}
-		}
+		values = append(values, m.secrets()...)
 	}
 	e.o.Hide(values...)
+}
+
+func (m memory) secrets() (values []secret.Secret) {
+	for _, n := range []*network{m.Network, m.Trial} {
+		if n != nil {
+			values = append(values, secret.Secret(n.SSID), secret.Secret(n.Password))
+		}
+	}
+	return values
+}
+
+// Secrets are the names and passwords of the networks that are remembered at a place, for whoever has to hide them before
+// there is an Engine.
+func Secrets(state statefile.Place) []secret.Secret {
+	m, _, _ := statefile.At[memory](state, memoryVersion).Load() // what can't be read is known to nobody
+	return m.secrets()
 }
 
 func (e *Engine) remembered() memory {

@@ -32,7 +32,7 @@ type runFunc func(ctx context.Context, args json.RawMessage) (any, error)
 
 // commands is the one table. Names are wire format: never renamed.
 func (a *agent) commands() []command {
-	return append([]command{
+	return a.guarded(append([]command{
 		{"status", access.Inspect, 2 * time.Second, with(a.statusCommand)},
 		{"snapshot", access.Watch, 10 * time.Second, with(a.snapshotCommand)},
 		{"viewer.add", access.Admit, 5 * time.Second, with(a.viewerAdd)},
@@ -47,7 +47,7 @@ func (a *agent) commands() []command {
 		{"ota.install", access.Update, 2 * time.Hour, with(a.otaInstall)},
 		{"ota.rollback", access.Update, time.Minute, with(a.otaRollback)},
 		{"ota.cancel", access.Update, time.Minute, with(a.otaCancel)},
-	}, slices.Concat(a.ownerCommands(), a.controlCommands(), a.factoryCommands())...)
+	}, slices.Concat(a.ownerCommands(), a.controlCommands(), a.factoryCommands())...))
 }
 
 // The codes of an answer. They are wire format: never renamed.

@@ -62,9 +62,7 @@ func (a *agent) openControl(state string, led hal.LED, log *slog.Logger) net.Add
 	c.jobs = openJobs(a.safe.sealed(jobsName), c.queue.Tell, log)
 	a.supervisor.Add(supervise.Part{Name: "control", Run: c.receiver.Run, Lasting: true})
 	a.supervisor.Add(supervise.Part{Name: "broker", Run: c.session.Run, Lasting: true})
-	c.queue.Tell(control.Lifecycle, "agent.started", struct {
-		Release string `json:"release"`
-	}{release})
+	c.tellStart()
 	a.supervisor.Add(supervise.Part{Name: "jobs", Run: c.runJobs, Lasting: true})
 	c.watchTrial(trialAfterStart)
 	if c.broker == nil {

@@ -22,6 +22,7 @@ import (
 // controlCommands are the rows of the control plane.
 func (a *agent) controlCommands() []command {
 	return []command{
+		{"boots", access.Configure, 2 * time.Second, with(a.boots)},
 		{"capabilities", access.Watch, 2 * time.Second, with(a.capabilities)},
 		{"config.get", access.Inspect, 2 * time.Second, with(a.configGet)},
 		{"config.set", access.Configure, 2 * time.Minute, with(a.configSet)},

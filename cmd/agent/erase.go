@@ -46,7 +46,7 @@ func (s *safe) destroy() error { return s.vault.Destroy(hal.Keys) }
 // owners are the files of the state directory that are the owner's and lie open: what a person writes there, and what
 // earlier releases left.
 func owners() []string {
-	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName}
+	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName, wordsName}
 }
 
 // ownersFolders have more of them: events that the owner has not heard of yet, and the log.

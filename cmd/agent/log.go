@@ -16,23 +16,33 @@ import (
 	"github.com/ocellus/ocellus/internal/secret"
 	"github.com/ocellus/ocellus/internal/statefile"
 	"github.com/ocellus/ocellus/internal/supervise"
+	"github.com/ocellus/ocellus/provision"
 )
 
 // logFolder of the state directory holds the log, sealed: it is gone with its owner.
 const logFolder = "log"
 
-// openLog gives the log its place, and tells the redaction what to look for. A camera that can't keep its log streams
+// hideFirst tells the redaction everything that is known before the first part begins.
+func (a *agent) hideFirst(c Config) {
+	a.hidden.Know("hardware", hardwareNumbers(a.root)...)
+	a.hideConfig(c)
+	a.hide()
+	if a.safe != nil {
+		a.hidden.Know("network", provision.Secrets(a.safe.sealed("network"))...)
+	}
+}
+
+// openLog gives the log its place. A camera that can't keep its log streams
 // all the same.
-func (a *agent) openLog(root, state string) {
-	a.hidden.Know("hardware", hardwareNumbers(root)...)
+func (a *agent) openLog(state string) {
 	if a.safe == nil {
 		return
 	}
-	a.hide()
 	store := statefile.Directory{Path: filepath.Join(state, logFolder), Place: func(_ string, f statefile.Place) statefile.Place {
 		return a.safe.over(logFolder, f)
 	}}
-	if err := a.journal.Keep(store); err != nil {
+	var err error
+	if a.logged, err = a.journal.Keep(store); err != nil {
 		a.log.Error("the log is kept in memory alone", "err", err)
 	}
 	a.supervisor.Add(supervise.Part{Name: "log", Run: a.keepLog, Lasting: true})

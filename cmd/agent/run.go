@@ -13,6 +13,7 @@ import (
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/board"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/blackbox"
 	"github.com/ocellus/ocellus/internal/logring"
 	"github.com/ocellus/ocellus/internal/redact"
 	"github.com/ocellus/ocellus/internal/supervise"
@@ -33,6 +34,13 @@ type agent struct {
 	pressable  bool          // the board has a button
 	anew       chan struct{} // capacity 1: told once is enough; see startAnew
 	log        *slog.Logger
+	root       string // "/", where /proc and /sys are looked for
+	logged     uint64 // number of the last line of the log that the start before left
+	words      *lastWords
+	box        *blackbox.Box // nil: the camera does not remember how it began
+	start      blackbox.Start
+	crash      *blackbox.Crash        // how the start before ended, if that was a crash
+	ending     atomic.Pointer[string] // why it ends in order, in words; nil: somebody stops it
 	source     *stream.Source
 	server     *rtsp.Server
 	door       net.Addr // of the LAN door; nil for nowhere
@@ -108,15 +116,20 @@ func run(ctx context.Context, w world, o runOptions) error {
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
 	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1),
-		journal: kept, hidden: hidden, log: log}
+		journal: kept, hidden: hidden, log: log, root: w.root}
+	if a.words, err = listenForLastWords(o.state); err != nil {
+		log.Error("a crash of this agent leaves no words", "err", err)
+	}
 	a.meet(o.state, log)
+	a.hideFirst(config)
 	config = a.openSettings(config, level)
 	devices, err := board.Open(b, board.Options{File: o.file, Hold: o.hold, Air: o.air, Serial: o.serial}, log)
 	if err != nil {
+		a.words.close()
 		return err
 	}
-	a.supervisor = supervise.New(log, supervise.Options{})
-	a.openLog(w.root, o.state)
+	a.supervisor = supervise.New(log, supervise.Options{Panicked: a.panicked})
+	a.openLog(o.state)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	a.again = func() { end(errRestart) }
@@ -141,6 +154,7 @@ func (a *agent) abandon() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = a.supervisor.Run(ended) // there is a better error already
+	a.words.close()
 }
 
 // live runs the parts until ctx ends, and tells systemd.
@@ -170,9 +184,11 @@ func (a *agent) live(ctx context.Context, w world, devices hal.Devices, log *slo
 	defer stop()
 	err := a.supervisor.Run(ctx)
 	if err != nil {
+		a.words.close()
 		return err // the watchdog stays armed: if nobody starts the agent again, the board restarts
 	}
 	log.Info("agent stopped")
+	a.ended(beginsAgain(ctx))
 	if err := errors.Join(disarm(), a.updates.close()); err != nil {
 		return err
 	}
@@ -239,6 +255,7 @@ func (a *agent) build(state string, config Config, devices hal.Devices, log *slo
 	}
 	a.openFloor(log)
 	a.openUpdates(state, config.Update, p.RTSP, log)
+	a.openBox(devices.Watchdog)
 	d, err := openDoor(state, a.localCommands(), log)
 	if err != nil {
 		return p, err

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/ocellus/ocellus/internal/blackbox"
 	"github.com/ocellus/ocellus/internal/supervise"
 	"github.com/ocellus/ocellus/stream"
 	"github.com/ocellus/ocellus/stream/rtsp"
@@ -25,6 +26,8 @@ type statusDocument struct {
 	Places        []string       `json:"places"` // HOST:PORT/STREAM of each stream, as clients reach it
 	RTSP          rtsp.Stats     `json:"rtsp"`
 	Parts         []partStatus   `json:"parts"`
+	Start         blackbox.Start `json:"start"`   // this one, and why it began
+	Crashes       int            `json:"crashes"` // that are remembered: see boots
 }
 
 // cameraStatus is the camera as it runs now.
@@ -72,6 +75,9 @@ func (a *agent) status(now time.Time) statusDocument {
 			Name: src.Camera.Name, Driver: src.Camera.Driver, Path: src.Camera.Path, Why: src.Why,
 			Starts: src.Starts, Failures: src.Failures, Faults: src.Faults,
 		},
+	}
+	if a.box != nil {
+		doc.Start, doc.Crashes = a.start, len(a.box.Crashes())
 	}
 	if src.Mode.Width > 0 {
 		doc.Camera.Mode = src.Mode.String()

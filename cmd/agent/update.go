@@ -47,8 +47,9 @@ type updates struct {
 	hubs    []*stream.Hub
 	window  window
 	log     *slog.Logger
-	again   func()           // ends the agent so that it starts anew
-	changed func(ota.Status) // hears of each change; nil: nobody
+	again   func()                  // ends the agent so that it starts anew
+	changed func(ota.Status)        // hears of each change; nil: nobody
+	ending  *atomic.Pointer[string] // why the agent ends
 
 	now    atomic.Bool // the owner wants the restart at once
 	proved atomic.Bool // whoever watches over the trial knows that it is over
@@ -57,7 +58,7 @@ type updates struct {
 // openUpdates opens the engine. A camera that takes no updates streams all the same, and says why.
 func (a *agent) openUpdates(state string, c updateConfig, rtsp string, log *slog.Logger) {
 	log = log.With("part", "update")
-	u := &updates{log: log, hubs: a.source.Hubs(), window: c.Window, again: a.again, changed: a.jobsChanged,
+	u := &updates{log: log, hubs: a.source.Hubs(), window: c.Window, again: a.again, changed: a.jobsChanged, ending: &a.ending,
 		health: &health{hub: a.source.Hub("main"), rtsp: rtsp, state: state, petted: a.supervisor.Petted,
 			down: a.partsDown, broker: a.noBroker}}
 	a.updates = u
@@ -174,6 +175,7 @@ func (u *updates) told(s ota.Status) {
 // restart restarts the board, and returns when that is under way.
 func (u *updates) restart(ctx context.Context, why string) error {
 	u.log.Info("restart", "why", why)
+	u.ending.Store(&why)
 	if u.boot.Restart != nil {
 		return u.boot.Restart(ctx)
 	}

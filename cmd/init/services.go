@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -116,16 +117,28 @@ func (s *services) ended(pid int, status syscall.WaitStatus) {
 			continue
 		}
 		r.pid = 0
+		how := fmt.Sprintf("with code %d", status.ExitStatus())
 		if status.Signaled() {
-			tell("%s ended by signal %d", r.name, status.Signal())
-		} else {
-			tell("%s ended with code %d", r.name, status.ExitStatus())
+			how = fmt.Sprintf("by signal %d", status.Signal())
 		}
+		tell("%s ended %s", r.name, how)
+		try("note", note(r.name, how))
 		if !r.once && !s.stopping {
 			s.again(r)
 			s.trial.ended(r.name, r.trial)
 		}
 	}
+}
+
+// endedFolder holds how each service ended last, for its next start (board reads it).
+const endedFolder = "/run/ended"
+
+// note leaves a service's end to whom it concerns.
+func note(name, how string) error {
+	if err := os.MkdirAll(endedFolder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(endedFolder, name), []byte(how+"\n"), 0o644)
 }
 
 // again starts a service after its delay; the caller holds the lock.

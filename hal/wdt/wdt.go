@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Watchdog struct {
 	open func(path string) (device, error)
 	// forbidden reports whether the kernel forbids to stop (nowayout); known is false where it does not say.
 	forbidden func() (yes, known bool)
+	sysfs     string
 
 	mu  sync.Mutex // guards dev
 	dev device     // nil while it is not armed
@@ -40,17 +42,35 @@ type Watchdog struct {
 
 // New names a watchdog (/dev/watchdog0); nothing is opened, and nothing armed, before Start.
 func New(path string) *Watchdog {
-	return &Watchdog{path: path, open: openDevice, forbidden: func() (yes, known bool) { return noWayOut("/sys", path) }}
+	return &Watchdog{path: path, open: openDevice, forbidden: func() (yes, known bool) { return noWayOut("/sys", path) },
+		sysfs: "/sys"}
 }
 
 // noWayOut reads what the kernel says of a device under sysfs.
 func noWayOut(sysfs, path string) (yes, known bool) {
+	text, err := attribute(sysfs, path, "nowayout")
+	return text == "1", err == nil
+}
+
+// attribute is what the kernel says of a watchdog under sysfs (Documentation/ABI/testing/sysfs-class-watchdog).
+func attribute(sysfs, path, what string) (string, error) {
 	name := filepath.Base(path)
 	if name == "watchdog" { // the old name of the first one
 		name = "watchdog0"
 	}
-	b, err := os.ReadFile(filepath.Join(sysfs, "class/watchdog", name, "nowayout"))
-	return strings.TrimSpace(string(b)) == "1", err == nil
+	b, err := os.ReadFile(filepath.Join(sysfs, "class/watchdog", name, what))
+	return strings.TrimSpace(string(b)), err
+}
+
+// Fired implements hal.ResetCause by what WDIOC_GETBOOTSTATUS would say, without opening, which arms. A driver whose
+// hardware does not remember says 0: a reset that it did is not known then.
+func (w *Watchdog) Fired() (fired, known bool) {
+	text, err := attribute(w.sysfs, w.path, "bootstatus")
+	if err != nil {
+		return false, false
+	}
+	flags, err := strconv.ParseUint(text, 0, 32)
+	return err == nil && flags&unix.WDIOF_CARDRESET != 0, err == nil
 }
 
 // fault names operation and device.

@@ -238,3 +238,25 @@ func TestNoWayOut(t *testing.T) {
 		}
 	}
 }
+
+func TestFired(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{"32\n": {true, true}, "0\n": {false, true}, "0x20": {true, true},
+		"160\n": {true, true}, "16\n": {false, true}, "": {}, "many": {}} {
+		sysfs := t.TempDir()
+		dir := filepath.Join(sysfs, "class/watchdog/watchdog0")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "bootstatus"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		fired, known := (&Watchdog{path: "/dev/watchdog", sysfs: sysfs}).Fired()
+		if fired != want[0] || known != want[1] {
+			t.Errorf("%q: got %v, %v, want %v", text, fired, known, want)
+		}
+	}
+	if fired, known := (&Watchdog{path: "/dev/watchdog7", sysfs: t.TempDir()}).Fired(); fired || known {
+		t.Error("a watchdog that is not there has fired")
+	}
+}

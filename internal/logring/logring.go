@@ -84,8 +84,9 @@ type Filter struct {
 	Level slog.Level // and what is worse; the zero value is INFO, slog.LevelDebug means all
 	Part  string     // empty: every part
 	Since time.Time
-	After uint64 // lines with a larger number
-	Last  int    // so many of them, the newest; 0: all
+	After  uint64 // lines with a larger number
+	Before uint64 // and with a smaller one; 0: all
+	Last   int    // so many of them, the newest; 0: all
 }
 
 func (f Filter) takes(l Line) bool {
@@ -93,7 +94,8 @@ func (f Filter) takes(l Line) bool {
 	if level.UnmarshalText([]byte(l.Level)) != nil {
 		level = slog.LevelError // of another release: shown rather than lost
 	}
-	return level >= f.Level && (f.Part == "" || f.Part == l.Part) && l.Seq > f.After && !l.Time.Before(f.Since)
+	return level >= f.Level && (f.Part == "" || f.Part == l.Part) && l.Seq > f.After &&
+		(f.Before == 0 || l.Seq < f.Before) && !l.Time.Before(f.Since)
 }
 
 // Redactor takes out what nobody may read; *redact.Redactor does.
@@ -136,14 +138,13 @@ type kept struct {
 // New makes a ring that keeps lines in memory until Keep gives it a store.
 func New(r Redactor) *Ring { return &Ring{redactor: r, record: 1, dirty: 1} }
 
-// Keep gives the ring its store. Numbers go on behind the lines that are in it already; what can't be read there is
-// left out.
-func (r *Ring) Keep(s Store) error {
+// Keep gives the ring its store. Numbers go on behind the lines that are in it already, the last of which is last; what
+// can't be read there is left out.
+func (r *Ring) Keep(s Store) (last uint64, err error) {
 	names, err := s.List()
 	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+		return 0, fmt.Errorf("open log: %w", err)
 	}
-	var last uint64
 	for _, name := range slices.Backward(names) {
 		if old, err := load(s, name); err == nil && len(old) > 0 {
 			last = old[len(old)-1].Seq
@@ -162,7 +163,7 @@ func (r *Ring) Keep(s Store) error {
 		r.lines[i].Seq += last
 	}
 	r.seq, r.record, r.dirty = r.seq+last, r.record+last, r.dirty+last
-	return nil
+	return last, nil
 }
 
 // add keeps a line.

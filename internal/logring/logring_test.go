@@ -36,7 +36,7 @@ func newRing(t *testing.T, dir string) (*Ring, *slog.Logger) {
 	red.Know("test", "swordfish")
 	r := New(red)
 	if dir != "" {
-		if err := r.Keep(place(dir)); err != nil {
+		if _, err := r.Keep(place(dir)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,6 +101,7 @@ func TestFilter(t *testing.T) {
 		"after": {Filter{After: 2}, []string{"three"}},
 		"since": {Filter{Since: began}, []string{"two", "three"}},
 		"later": {Filter{Since: began.Add(time.Hour)}, nil},
+		"below": {Filter{Level: slog.LevelDebug, Before: 2}, []string{"one"}},
 		"last":  {Filter{Last: 1}, []string{"three"}},
 	} {
 		if got := messages(r.Lines(c.f)); !slices.Equal(got, c.want) {

@@ -43,6 +43,8 @@ type Options struct {
 	Failures   int           // failures without a good run between them that end the process; 8
 	StopWithin time.Duration // for the parts to end after ctx has; 1.8 s
 	PetEvery   time.Duration // 5 s; WithWatchdog makes it shorter where needed
+	// Panicked, where set, hears what a part died of, with its stack, before the part is started again.
+	Panicked func(part, died string)
 }
 
 func (o Options) withDefaults() Options {
@@ -185,7 +187,7 @@ func (s *Supervisor) keep(ctx context.Context, p *running) error {
 	for {
 		began := time.Now()
 		p.set(true, nil)
-		err := runOnce(ctx, p.Run)
+		err := s.runOnce(ctx, p)
 		if ctx.Err() != nil {
 			p.set(false, nil)
 			return nil
@@ -224,13 +226,16 @@ func (s *Supervisor) backoff(failures int) time.Duration {
 }
 
 // runOnce turns a panic into an error, with the stack: the part failed, the others go on.
-func runOnce(ctx context.Context, run func(context.Context) error) (err error) {
+func (s *Supervisor) runOnce(ctx context.Context, part *running) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			if s.opt.Panicked != nil {
+				s.opt.Panicked(part.Name, err.Error())
+			}
 		}
 	}()
-	return run(ctx)
+	return part.Run(ctx)
 }
 
 func (r *running) set(up bool, err error) {

@@ -27,7 +27,8 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		s := New(slog.New(slog.NewTextHandler(&log, nil)), Options{})
+		var died string
+		s := New(slog.New(slog.NewTextHandler(&log, nil)), Options{Panicked: func(part, text string) { died = part + " " + text }})
 		runs := 0
 		s.Add(Part{Name: "shaky", Run: func(ctx context.Context) error {
 			switch runs++; runs {
@@ -52,6 +53,9 @@ func TestRestart(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("got %v, want nil", err)
+		}
+		if !strings.HasPrefix(died, "shaky panic: second\ngoroutine ") {
+			t.Errorf("got %q of the panic", died)
 		}
 		for _, want := range []string{"first", "panic: second", "supervise_test.go"} {
 			if !strings.Contains(log.String(), want) {
