@@ -22,6 +22,7 @@ type presser struct {
 	button hal.Button
 	show   func(p hal.Pattern) error // over what the lamp shows else; empty: no more
 	reset  func()
+	heard  func() // of each press, as it begins
 	log    *slog.Logger
 }
 
@@ -31,6 +32,7 @@ func (p *presser) Run(ctx context.Context) error {
 		err := p.button.Pressed(ctx)
 		var held time.Duration
 		if err == nil {
+			p.heard()
 			held, err = p.follow(ctx)
 		}
 		switch {

@@ -33,7 +33,7 @@ func TestPress(t *testing.T) {
 			if err := l.Show(hal.Ready); err != nil {
 				t.Fatal(err)
 			}
-			p := &presser{button: button, show: l.showOver, reset: func() { resets++ }, log: silent()}
+			p := &presser{button: button, show: l.showOver, reset: func() { resets++ }, heard: func() {}, log: silent()}
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- p.Run(ctx) }()
@@ -93,7 +93,7 @@ func TestButtonGone(t *testing.T) {
 	if err := button.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p := &presser{button: button, show: func(hal.Pattern) error { return nil }, reset: func() {}, log: silent()}
+	p := &presser{button: button, show: func(hal.Pattern) error { return nil }, reset: func() {}, heard: func() {}, log: silent()}
 	if err := p.Run(t.Context()); err == nil {
 		t.Error("got no error")
 	}

@@ -185,6 +185,12 @@ type picture struct {
 	JPEG     []byte    `json:"jpeg"` // the camera's picture, at the size that it runs at; base64 in JSON
 }
 
+// apart gives an envelope the picture as it is: it needs no base64 there.
+func (p picture) apart() (rest any, blob []byte) {
+	blob, p.JPEG = p.JPEG, nil
+	return p, blob
+}
+
 func (a *agent) snapshotCommand(ctx context.Context, args streamArgs) (any, error) {
 	if args.Stream == "" {
 		args.Stream = "main"

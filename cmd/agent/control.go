@@ -213,9 +213,8 @@ func (c *controls) Do(ctx context.Context, who access.Identity, name string, arg
 	if err != nil {
 		return control.Outcome{Code: codeOf(err), Text: err.Error()}
 	}
-	if p, ok := result.(picture); ok { // its bytes need no base64 here
-		o.Blob, p.JPEG = p.JPEG, nil
-		result = p
+	if p, ok := result.(interface{ apart() (any, []byte) }); ok {
+		result, o.Blob = p.apart()
 	}
 	o.Code = codeOK
 	if o.Result, err = json.Marshal(result); err != nil {

@@ -34,27 +34,46 @@ const (
 type lastWords struct {
 	path string
 	file *os.File // nil: it can't be opened
+	tail *os.File // of the log; nil: it can't be opened
 	died string   // what the agent before died of; empty for none
 }
 
 // listenForLastWords reads what the agent before said, and lets the runtime say the same of this one.
 func listenForLastWords(state string) (*lastWords, error) {
-	w := &lastWords{path: filepath.Join(state, wordsName)}
-	if state == defaultState {
-		w.path = filepath.Join(os.TempDir(), "agent."+wordsName)
-	}
-	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
+	w := &lastWords{path: outliving(state, wordsName)}
+	var raw []byte
+	var err error
+	if w.file, raw, err = openOutliving(w.path, blackbox.MaxDied); err != nil {
 		return w, err
+	}
+	w.died = string(raw)
+	return w, debug.SetCrashOutput(w.file, debug.CrashOptions{})
+}
+
+// outliving is the path of a file that outlives the agent: on a board of ours in memory, where it leaves no trace.
+func outliving(state, name string) string {
+	if state == defaultState {
+		return filepath.Join(os.TempDir(), "agent."+name)
+	}
+	return filepath.Join(state, name)
+}
+
+// openOutliving opens such a file and returns what is in it, at most most bytes. The folder may be everybody's: a link, or
+// another user's file, is refused.
+func openOutliving(path string, most int64) (*os.File, []byte, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, nil, err
 	}
 	var s unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil || s.Mode&unix.S_IFMT != unix.S_IFREG || int(s.Uid) != os.Geteuid() {
-		return w, errors.Join(fmt.Errorf("open %s: it is another user's: %w", w.path, fs.ErrPermission), err, f.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open %s: it is another user's: %w", path, fs.ErrPermission), err, f.Close())
 	}
-	w.file = f
-	raw, err := io.ReadAll(io.LimitReader(f, blackbox.MaxDied))
-	w.died = string(raw)
-	return w, errors.Join(err, debug.SetCrashOutput(f, debug.CrashOptions{}))
+	raw, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, raw, nil
 }
 
 // kept empties the file: what was in it is in the black box.
@@ -68,6 +87,12 @@ func (w *lastWords) kept() error {
 
 // close ends it: who ends without a crash has no last words. Those of the agent before stay, if nobody kept them.
 func (w *lastWords) close() {
+	if w.tail != nil {
+		if info, err := w.tail.Stat(); err == nil && info.Size() == 0 {
+			_ = os.Remove(w.tail.Name())
+		}
+		_ = w.tail.Close()
+	}
 	if w.file == nil {
 		return
 	}
@@ -81,6 +106,7 @@ func (w *lastWords) close() {
 // openBox remembers this start, and finds out how the one before ended. A camera that can't remember streams all the
 // same.
 func (a *agent) openBox(dog hal.Watchdog) {
+	a.dogged = dog != nil
 	if a.safe == nil {
 		return
 	}

@@ -46,7 +46,7 @@ func (s *safe) destroy() error { return s.vault.Destroy(hal.Keys) }
 // owners are the files of the state directory that are the owner's and lie open: what a person writes there, and what
 // earlier releases left.
 func owners() []string {
-	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName, wordsName}
+	return []string{"config.yaml", "rtsps.pem", "viewers.json", "sim-viewer-password", portsName, wordsName, tailName}
 }
 
 // ownersFolders have more of them: events that the owner has not heard of yet, and the log.
@@ -66,7 +66,8 @@ func endReset(w world, state string) {
 			defer c.Close()
 		}
 		ended, err = access.EndReset(l.persist, func() error {
-			return errors.Join(l.vault.Destroy(hal.Keys), eraseFiles(state, ownFolder(w, state), log))
+			return errors.Join(l.vault.Destroy(hal.Keys), eraseFiles(state, ownFolder(w, state), log),
+				eraseOutliving(state))
 		})
 	}
 	switch {
@@ -107,6 +108,17 @@ func eraseFiles(state string, own bool, log *slog.Logger) error {
 		return fmt.Errorf("erase: %w", err)
 	}
 	return syncDir(state)
+}
+
+// eraseOutliving takes away what the agent before left in memory, for its next start.
+func eraseOutliving(state string) error {
+	var faults []error
+	for _, name := range []string{wordsName, tailName} {
+		if err := eraseFile(outliving(state, name)); !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // eraseFolder takes a folder away with all that is in it.

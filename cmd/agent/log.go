@@ -32,21 +32,32 @@ func (a *agent) hideFirst(c Config) {
 	}
 }
 
-// openLog gives the log its place. A camera that can't keep its log streams
-// all the same.
-func (a *agent) openLog(state string) {
+// openLog gives the log its place. A camera that can't keep its log streams all the same.
+func (a *agent) openLog() {
 	if a.safe == nil {
 		return
 	}
-	store := statefile.Directory{Path: filepath.Join(state, logFolder), Place: func(_ string, f statefile.Place) statefile.Place {
-		return a.safe.over(logFolder, f)
-	}}
+	seal := func(_ string, f statefile.Place) statefile.Place { return a.safe.over(logFolder, f) }
+	store := statefile.Directory{Path: filepath.Join(a.state, logFolder), Place: seal}
+	tail, left, tailErr := openOutliving(outliving(a.state, tailName), maxLeft)
 	var err error
-	if a.logged, err = a.journal.Keep(store); err != nil {
+	if a.logged, err = a.journal.Keep(store, left); err != nil {
 		a.log.Error("the log is kept in memory alone", "err", err)
+	}
+	if tailErr == nil {
+		a.words.tail, tailErr = tail, a.journal.To(tail)
+	}
+	if tailErr != nil {
+		a.log.Error("the last moment of the log is lost in a crash", "err", tailErr)
 	}
 	a.supervisor.Add(supervise.Part{Name: "log", Run: a.keepLog, Lasting: true})
 }
+
+// tailName is the file of the log's last lines, until they are stored: redacted, and not sealed. See outliving.
+const tailName = "log.tail"
+
+// maxLeft bounds what is read of it, in bytes.
+const maxLeft = 128 << 10
 
 // hideEvery is how often the redaction learns what changed: an owner, a network, a setting.
 const hideEvery = time.Second

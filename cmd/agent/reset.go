@@ -152,7 +152,13 @@ func (a *agent) useGadgets(d *hal.Devices) {
 		return
 	}
 	log := a.log.With("part", "button")
-	p := &presser{button: d.Button, show: show, log: log, reset: func() {
+	heard := func() {
+		select {
+		case a.pressed <- struct{}{}:
+		default: // nobody has asked since the last one
+		}
+	}
+	p := &presser{button: d.Button, show: show, log: log, heard: heard, reset: func() {
 		if _, err := a.reset(); err != nil {
 			log.Error("reset", "err", err)
 		}

@@ -34,6 +34,10 @@ type agent struct {
 	pressable  bool          // the board has a button
 	anew       chan struct{} // capacity 1: told once is enough; see startAnew
 	log        *slog.Logger
+	state      string        // the directory
+	dogged     bool          // the board has a watchdog
+	pressed    chan struct{} // capacity 1, a second press is the first: somebody pressed the button
+	supports   supports
 	root       string // "/", where /proc and /sys are looked for
 	logged     uint64 // number of the last line of the log that the start before left
 	words      *lastWords
@@ -116,7 +120,8 @@ func run(ctx context.Context, w world, o runOptions) error {
 	}
 	limit := boundMemory(w.root, b.MemoryPercent, w.getenv)
 	a := &agent{board: b, began: began, power: powerOn(w.root, b.Simulated, began), anew: make(chan struct{}, 1),
-		journal: kept, hidden: hidden, log: log, root: w.root}
+		journal: kept, hidden: hidden, log: log, root: w.root, state: o.state,
+		pressed: make(chan struct{}, 1)}
 	if a.words, err = listenForLastWords(o.state); err != nil {
 		log.Error("a crash of this agent leaves no words", "err", err)
 	}
@@ -129,7 +134,7 @@ func run(ctx context.Context, w world, o runOptions) error {
 		return err
 	}
 	a.supervisor = supervise.New(log, supervise.Options{Panicked: a.panicked})
-	a.openLog(o.state)
+	a.openLog()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	a.again = func() { end(errRestart) }

@@ -88,11 +88,7 @@ func (c *callCommand) measure(ctx context.Context, s streams, w *way, operation 
 // show prints an answer, and writes its picture.
 func (c *callCommand) show(s streams, r envelope.Reply) error {
 	if r.Code != "ok" {
-		no := &refusal{Code: r.Code, Text: r.Text}
-		if r.Code == "unknown_key" || r.Code == "denied" {
-			return &fault{exitCredential, no}
-		}
-		return no
+		return answerFault(r)
 	}
 	if len(r.Blob) > 0 {
 		out := c.Out

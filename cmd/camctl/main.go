@@ -7,6 +7,7 @@
 //	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door, a broker, or a serial line
 //	camctl console /dev/ttyUSB0                             a terminal on a camera's serial line, unlocked by your key
 //	camctl events CAMERA                                    tells what happens there
+//	camctl support CAMERA                                   saves a support bundle, and says first what is in it
 //	camctl network status|scan|join|forget NAME             the Wi-Fi network of a camera of yours
 //	camctl fleet simulate --broker mqtt://broker:1883       plays many cameras and their back end
 //	camctl watch rtsp://viewer:PASSWORD@camera:8554/main    reads a stream and says how healthy it is
@@ -73,6 +74,7 @@ type commands struct {
 	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
 	Console  consoleCommand  `cmd:"" help:"A terminal on a camera's serial line, unlocked by your key."`
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
+	Support  supportCommand  `cmd:"" help:"Save what helps to help you: versions, log, crashes; it says first what is in it."`
 	Network  networkCommand  `cmd:"" help:"The Wi-Fi network of a camera: how it stands, which there are, another one."`
 	Fleet    fleetCommands   `cmd:"" help:"Many cameras: try out a broker or a cluster."`
 	Factory  factoryCommands `cmd:"" help:"Finish new boards: self-test, label, report."`

@@ -5,7 +5,8 @@
 //
 // The newest lines are in memory. Run writes them to a store: records of some kilobytes, each replaced whole, the
 // oldest removed by size and by age. After a power cut the store holds every line up to the last write: at most
-// CalmEvery behind, UrgentEvery where a line was a warning or worse.
+// CalmEvery behind, UrgentEvery where a line was a warning or worse. What is not written yet stands in a Tail as well,
+// which outlives the program, if not the power: a program that dies loses no line.
 //
 // A record is text: a first line {"version":1}, then a line of JSON for each line of the log. Fields are only added.
 package logring
@@ -30,6 +31,7 @@ const (
 	maxRecord  = 16 << 10  // of a record
 	maxRecords = 16        // in the store: 256 KiB
 	maxInput   = 8 << 10   // of what is looked through before it is cut
+	maxTail    = 96 << 10  // of what is not in the store yet
 	maxStored  = 128 << 10 // of a record that is read: a newer release may make larger ones
 )
 
@@ -81,9 +83,9 @@ func (l Line) Console() string {
 
 // Filter says which lines are meant; the zero Filter means all.
 type Filter struct {
-	Level slog.Level // and what is worse; the zero value is INFO, slog.LevelDebug means all
-	Part  string     // empty: every part
-	Since time.Time
+	Level  slog.Level // and what is worse; the zero value is INFO, slog.LevelDebug means all
+	Part   string     // empty: every part
+	Since  time.Time
 	After  uint64 // lines with a larger number
 	Before uint64 // and with a smaller one; 0: all
 	Last   int    // so many of them, the newest; 0: all
@@ -118,6 +120,10 @@ type Ring struct {
 
 	writing sync.Mutex // one write at a time; held over I/O
 
+	tailing sync.Mutex // guards tail and tailed; held over I/O
+	tail    Tail       // nil: none
+	tailed  int        // bytes in it
+
 	mu     sync.Mutex // guards the rest
 	store  Store      // nil: memory alone
 	lines  []kept     // ascending, without a gap
@@ -138,9 +144,9 @@ type kept struct {
 // New makes a ring that keeps lines in memory until Keep gives it a store.
 func New(r Redactor) *Ring { return &Ring{redactor: r, record: 1, dirty: 1} }
 
-// Keep gives the ring its store. Numbers go on behind the lines that are in it already, the last of which is last; what
-// can't be read there is left out.
-func (r *Ring) Keep(s Store) (last uint64, err error) {
+// Keep gives the ring its store. Numbers go on behind the lines that are in it already, and behind those that the Tail
+// of before has left; last is the last of them. What can't be read is left out.
+func (r *Ring) Keep(s Store, left []byte) (last uint64, err error) {
 	names, err := s.List()
 	if err != nil {
 		return 0, fmt.Errorf("open log: %w", err)
@@ -158,26 +164,46 @@ func (r *Ring) Keep(s Store) (last uint64, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.store = s
+	r.store, r.record, r.dirty = s, last+1, last+1
+	var before []kept
+	for _, l := range unstored(left, last) {
+		last++
+		l.Seq = last
+		before = append(before, kept{l, l.size()})
+		r.bytes += before[len(before)-1].size
+	}
 	for i := range r.lines {
 		r.lines[i].Seq += last
 	}
-	r.seq, r.record, r.dirty = r.seq+last, r.record+last, r.dirty+last
+	r.seq += last
+	r.lines = append(before, r.lines...)
 	return last, nil
 }
 
+// json is the line as it is stored.
+func (l Line) json() []byte {
+	raw, _ := json.Marshal(l) // texts and numbers always can
+	return append(raw, '\n')
+}
+
+func (l Line) size() int { return len(l.json()) }
+
 // add keeps a line.
 func (r *Ring) add(l Line, urgent bool) {
+	raw := r.remember(l, urgent)
+	r.tailing.Lock()
+	defer r.tailing.Unlock()
+	_ = r.append(raw) // who would be told, in which log?
+}
+
+func (r *Ring) remember(l Line, urgent bool) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
 	l.Seq = r.seq
-	raw, err := json.Marshal(l)
-	if err != nil {
-		return // texts and numbers always can
-	}
-	r.lines = append(r.lines, kept{l, len(raw) + 1})
-	r.bytes += len(raw) + 1
+	raw := l.json()
+	r.lines = append(r.lines, kept{l, len(raw)})
+	r.bytes += len(raw)
 	r.urgent = r.urgent || urgent
 	drop := 0
 	for ; r.bytes > maxMemory; drop++ {
@@ -188,6 +214,7 @@ func (r *Ring) add(l Line, urgent bool) {
 		close(r.more)
 		r.more = nil
 	}
+	return raw
 }
 
 // Lines returns the lines that a filter takes, from the store too, the oldest first.

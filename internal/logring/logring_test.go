@@ -36,7 +36,7 @@ func newRing(t *testing.T, dir string) (*Ring, *slog.Logger) {
 	red.Know("test", "swordfish")
 	r := New(red)
 	if dir != "" {
-		if _, err := r.Keep(place(dir)); err != nil {
+		if _, err := r.Keep(place(dir), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,6 +139,70 @@ func TestRestart(t *testing.T) {
 			t.Errorf("after an orderly end: %q %+v", got, lines)
 		}
 	})
+}
+
+// TestDeath: a program that dies loses no line: what is not in the store is in the tail.
+func TestDeath(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "log")
+	path := filepath.Join(t.TempDir(), "tail")
+	tailed := func() (*Ring, *slog.Logger, uint64) {
+		left, _ := os.ReadFile(path)
+		r := New(&redact.Redactor{})
+		log := slog.New(r.Both(discard()))
+		log.Info("begin")
+		last, err := r.Keep(place(dir), left)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		if err := r.To(f); err != nil {
+			t.Fatal(err)
+		}
+		return r, log, last
+	}
+	r, log, _ := tailed()
+	log.Info("stored")
+	if err := r.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("one")
+	log.Info("two")
+	_, log, last := tailed() // it died
+	if last != 4 {
+		t.Errorf("the last line before was %d, want 4", last)
+	}
+	log.Info("three")
+	r, _, _ = tailed() // and again, before anything was stored
+	want := []string{"begin", "stored", "one", "two", "begin", "three", "begin"}
+	for range 2 {
+		lines := r.Lines(Filter{})
+		if got := messages(lines); !slices.Equal(got, want) || lines[6].Seq != 7 {
+			t.Errorf("got %q", got)
+		}
+		if err := r.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("the tail is not empty: %v", err)
+	}
+	for range 2000 {
+		slog.New(r.Both(discard())).Info(strings.Repeat("x", 100))
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > maxTail {
+		t.Errorf("%v, %d bytes", err, info.Size())
+	}
+	if err := os.WriteFile(path, []byte("junk\n{\"seq\":3}\n\x00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, _, _ := tailed(); r.seq != 8 {
+		t.Errorf("junk in the tail: the next line is %d", r.seq)
+	}
 }
 
 // TestBounds: a flood fills neither memory nor disk, keeps the newest lines, and none twice.

@@ -39,14 +39,17 @@ func decode(raw []byte) ([]Line, error) {
 	if err := json.Unmarshal(first, &h); err != nil || h.Version < 1 {
 		return nil, errors.New("read log: no record")
 	}
-	var lines []Line
-	for one := range bytes.Lines(rest) {
+	return decodeLines(rest), nil
+}
+
+func decodeLines(raw []byte) (lines []Line) {
+	for one := range bytes.Lines(raw) {
 		var l Line
 		if json.Unmarshal(one, &l) == nil && l.Seq > 0 {
 			lines = append(lines, l)
 		}
 	}
-	return lines, nil
+	return lines
 }
 
 func load(s Store, name string) ([]Line, error) {
@@ -108,7 +111,7 @@ func (r *Ring) Flush() error {
 			return err
 		}
 		if done {
-			return nil
+			return r.empty()
 		}
 	}
 }

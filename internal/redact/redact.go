@@ -10,6 +10,8 @@ package redact
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,9 +90,37 @@ func (r *Redactor) Text(text string) string {
 	return shapeless(text)
 }
 
-// Bytes is Text of bytes.
-func (r *Redactor) Bytes(text []byte) []byte {
-	return bytes.Clone([]byte(r.Text(string(text))))
+// JSON is Text of each text in a JSON value, the names of its members too; it stays JSON. Its numbers stay as they are,
+// unless the name of their member is that of something to hide.
+func (r *Redactor) JSON(raw []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("redact JSON: %w", err)
+	}
+	return json.MarshalIndent(r.walk(v), "", "  ")
+}
+
+func (r *Redactor) walk(v any) any {
+	switch v := v.(type) {
+	case string:
+		return r.Text(v)
+	case []any:
+		for i := range v {
+			v[i] = r.walk(v[i])
+		}
+	case map[string]any:
+		clean := make(map[string]any, len(v))
+		for name, value := range v {
+			if r.Secret(name) && value != nil && value != "" {
+				value = secret.Mask
+			}
+			clean[r.Text(name)] = r.walk(value)
+		}
+		return clean
+	}
+	return v
 }
 
 // Secret reports whether what stands in a field of this name is hidden whatever it is.

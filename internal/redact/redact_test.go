@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,7 @@ func TestShapes(t *testing.T) {
 		{"quoted", `ssid="Anna's \"net\"" up`, `ssid="***" up`},
 		{"JSON", `{"wifi_password":"x y","n":3}`, `{"wifi_password":"***","n":3}`},
 		{"JSON in a text", `{\"token\":\"abc\"}`, `{\"token\":\"***\"}`},
+		{"end of a text in JSON", `"a token=b\" c=d"`, `"a token=***\" c=d"`},
 		{"JSON number", `{"serial": 4711, "n":1}`, `{"serial": "***", "n":1}`},
 		{"JSON null", `{"serial": null}`, `{"serial": null}`},
 		{"URL", "mqtts://anna:pw@broker.example.com:8883 refused", "mqtts://***@broker.example.com:8883 refused"},
@@ -91,7 +93,23 @@ func jsonText(t *testing.T, v string) string {
 	return string(raw)
 }
 
-// FuzzText: what is known never comes out, what is clean stays as it is, and valid JSON stays JSON.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	var r Redactor
+	r.Know("test", "swordfish")
+	const text = `{"log":["a \"swordfish\" b","token=\"x\" n=1"],"n":1e3,"serial":4711,"mac":null,"swordfish":{"ssid":["a"]}}`
+	const want = `{"***":{"ssid":"***"},"log":["a \"***\" b","token=\"***\" n=1"],"mac":null,"n":1e3,"serial":"***"}`
+	got, err := r.JSON([]byte(text))
+	var flat bytes.Buffer
+	if err != nil || json.Compact(&flat, got) != nil || flat.String() != want {
+		t.Errorf("got %s, %v", flat.String(), err)
+	}
+	if _, err := r.JSON([]byte("{")); err == nil {
+		t.Error("half of it is taken")
+	}
+}
+
+// FuzzText: what is known never comes out, nothing grows without end, and JSON stays JSON.
 func FuzzText(f *testing.F) {
 	f.Add("join HomeNet: psk=\"p@ssw0rd!\" mac 52:54:00:12:34:56")
 	f.Add(`{"ssid":"SG9tZU5ldA==","who":"anna","list":[1,2],"token":{"a":1}}`)
@@ -103,6 +121,9 @@ func FuzzText(f *testing.F) {
 		got := r.Text(text + planted + text)
 		if strings.Contains(got, planted) {
 			t.Errorf("%q comes out of %q", got, text)
+		}
+		if clean, err := r.JSON([]byte(text)); err == nil && !json.Valid(clean) {
+			t.Errorf("no JSON any more: %q becomes %q", text, clean)
 		}
 		clean := r.Text(text)
 		if again := r.Text(clean); len(again) > len(clean)+len(secret.Mask)*len(text) {

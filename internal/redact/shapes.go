@@ -17,7 +17,7 @@ var (
 
 	// assigned is a name with its value: password=x, "ssid": "x y", psk='x'.
 	assigned = regexp.MustCompile(`(?i)((?:^|[^0-9a-z])(?:` + names +
-		`)\\?["']?\s*[:=]\s*)(\\"[^"\n]*?\\"|"(?:[^"\\\n]|\\[^\n])*"|'[^'\n]*'|[^\s"',;&)}\]]+)`)
+		`)\\?["']?\s*[:=]\s*)(\\"[^"\n]*?\\"|"(?:[^"\\\n]|\\[^\n])*"|'[^'\n]*'|(?:[^\s"'\\,;&)}\]]|\\[^"'\s])+)`)
 
 	userinfo = regexp.MustCompile(`//[^/@\s"<>]+@`)                                             // RFC 3986 3.2.1
 	hardware = regexp.MustCompile(`(?i)\b[0-9a-f]{2}([:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){4}\b`) // EUI-48

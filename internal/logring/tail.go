@@ -1,0 +1,73 @@
+package logring
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Tail is a file that outlives the program, in memory where there is such a place; an *os.File that appends is one.
+type Tail interface {
+	Write(p []byte) (int, error)
+	Truncate(size int64) error
+}
+
+// unstored are the lines of a tail that are not in the store, in their order.
+func unstored(left []byte, last uint64) (lines []Line) {
+	for _, l := range decodeLines(left[:min(len(left), maxStored)]) {
+		if l.Seq > last {
+			lines = append(lines, l)
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(a.Seq, b.Seq) })
+	return slices.CompactFunc(lines, func(a, b Line) bool { return a.Seq == b.Seq })
+}
+
+// To lets the log go into a Tail, too, from now on; what is not in the store goes there at once.
+func (r *Ring) To(t Tail) error {
+	r.tailing.Lock()
+	defer r.tailing.Unlock()
+	if err := t.Truncate(0); err != nil {
+		return fmt.Errorf("open tail of log: %w", err)
+	}
+	r.mu.Lock()
+	var b bytes.Buffer
+	for _, l := range r.lines {
+		if l.Seq >= r.dirty {
+			b.Write(l.json())
+		}
+	}
+	r.mu.Unlock()
+	r.tail = t
+	return r.append(b.Bytes())
+}
+
+// append writes to the tail; when it is full it begins anew. The caller holds tailing.
+func (r *Ring) append(lines []byte) error {
+	if r.tail == nil {
+		return nil
+	}
+	if r.tailed += len(lines); r.tailed > maxTail {
+		r.tailed = len(lines)
+		if err := r.tail.Truncate(0); err != nil {
+			return err
+		}
+	}
+	_, err := r.tail.Write(lines)
+	return err
+}
+
+// empty empties the tail, once everything is in the store.
+func (r *Ring) empty() error {
+	r.tailing.Lock()
+	defer r.tailing.Unlock()
+	r.mu.Lock()
+	done := r.dirty > r.seq
+	r.mu.Unlock()
+	if !done || r.tail == nil || r.tailed == 0 {
+		return nil
+	}
+	r.tailed = 0
+	return r.tail.Truncate(0)
+}
