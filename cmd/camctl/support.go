@@ -46,7 +46,7 @@ type supportAnswer struct {
 // Run lets the camera make a bundle, says what is in it, and saves it if that is what the person wants. It sends it to
 // nobody.
 func (c *supportCommand) Run(ctx context.Context, s streams) error {
-	way, err := c.way(ctx, c.Camera)
+	way, err := c.way(ctx, c.Camera, nil)
 	if err != nil {
 		return err
 	}
