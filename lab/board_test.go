@@ -85,6 +85,7 @@ func TestBoard(t *testing.T) {
 		b.Test("privileges", func(t *testing.T) { boardPrivileges(t, b) })
 		b.Test("reach", func(t *testing.T) { boardReach(t, b) })
 		b.Test("console", func(t *testing.T) { boardConsole(t, b) })
+		b.Test("serial", func(t *testing.T) { boardSerial(t, b) })
 		b.Test("ports", func(t *testing.T) { boardPorts(t, b) })
 		b.Test("memory", func(t *testing.T) { boardMemory(t, b) })
 		b.Test("agent killed", func(t *testing.T) { boardKilled(t, b) })

@@ -71,11 +71,26 @@ func TestFactory(t *testing.T) {
 		!strings.Contains(got[first].Text, "the line stays locked") {
 		t.Errorf("another factory: %d %+v", r.code, got)
 	}
+	broken := filepath.Join(cameras[0].state, ".selftest.tmp") // in the way of the storage's test
+	if err := os.Mkdir(broken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	bad, r := f.run(first)
+	labels, err := filepath.Glob(filepath.Join(f.out, "*.txt"))
+	if r.code != 1 || bad[first].Result != "failed" || !strings.Contains(bad[first].Text, "self-test failed: storage") ||
+		len(labels) > 0 || err != nil {
+		t.Errorf("a bad board: %d %+v, labels %v", r.code, bad, labels)
+	}
+	if err := os.Remove(broken); err != nil {
+		t.Fatal(err)
+	}
 	cables[1].noise(9)
-	got, r := f.run("--untested", first, second)
+	got, r := f.run(first, second)
 	cables[1].noise(0)
-	if r.code != 0 || got[first].Result != "done" || got[second].Result != "done" || got[first].Model != "SIM" {
-		t.Fatalf("a tray: %d %+v %s", r.code, got, r.errs)
+	for _, port := range []string{first, second} {
+		if b := got[port]; r.code != 0 || b.Result != "done" || b.Model != "SIM" || b.Selftest == nil || !b.Selftest.Passed {
+			t.Fatalf("a tray: %d %+v %s", r.code, got, r.errs)
+		}
 	}
 	print := got[first].Fingerprint
 	text, _, _ := strings.Cut(f.file(print, "txt"), "\n")
