@@ -14,7 +14,7 @@ import (
 
 const (
 	airRetry  = 5 * time.Second
-	scanLimit = 15 * time.Second
+	scanLimit = 30 * time.Second // of two, where the first finds nobody
 )
 
 // errScan: the plan wants another scan, for which the air has to be closed.
