@@ -185,6 +185,11 @@ type picture struct {
 	JPEG     []byte    `json:"jpeg"` // the camera's picture, at the size that it runs at; base64 in JSON
 }
 
+// apart is an answer with bytes that stand better beside it than in its JSON.
+type apart interface {
+	apart() (rest any, blob []byte)
+}
+
 // apart gives an envelope the picture as it is: it needs no base64 there.
 func (p picture) apart() (rest any, blob []byte) {
 	blob, p.JPEG = p.JPEG, nil

@@ -128,9 +128,8 @@ func (t teller) Do(ctx context.Context, who access.Identity, name string, args j
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := result.(picture); ok { // it is too much for a screen
-		p.JPEG = nil
-		result = p
+	if p, ok := result.(apart); ok { // it is too much for a screen
+		result, _ = p.apart()
 	}
 	return json.Marshal(result)
 }

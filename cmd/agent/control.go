@@ -213,7 +213,7 @@ func (c *controls) Do(ctx context.Context, who access.Identity, name string, arg
 	if err != nil {
 		return control.Outcome{Code: codeOf(err), Text: err.Error()}
 	}
-	if p, ok := result.(interface{ apart() (any, []byte) }); ok {
+	if p, ok := result.(apart); ok {
 		result, o.Blob = p.apart()
 	}
 	o.Code = codeOK

@@ -184,7 +184,7 @@ func TestRun(t *testing.T) {
 	code, body := get(t, r.ports.Status, "/healthz")
 	var doc statusDocument
 	if err := json.Unmarshal(body, &doc); err != nil || code != 200 || !doc.Healthy || doc.Camera.Starts == 0 ||
-		len(doc.Parts) != 10 {
+		len(doc.Parts) != 11 {
 		t.Errorf("health: got %d, %v\n%s", code, err, body)
 	}
 	if _, body := get(t, r.ports.Status, "/metrics"); !strings.Contains(string(body), "ocellus_camera_starts_total 1\n") {

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -144,7 +140,7 @@ func (a *agent) makeSupport(ctx context.Context) (*supportBundle, error) {
 	readme.Bytes = len(readme.text)
 	b := &supportBundle{files: append([]supported{readme}, files...)}
 	var err error
-	if b.raw, err = packed(b.files, time.Now()); err != nil {
+	if b.raw, err = packed("support", b.files, time.Now()); err != nil {
 		return nil, fmt.Errorf("support bundle: %w", err)
 	}
 	if len(b.raw) > maxSupport {
@@ -193,24 +189,4 @@ func readmeOf(files []supported) []byte {
 	}
 	fmt.Fprintf(&b, "\n%s\n", hiddenWords)
 	return []byte(b.String())
-}
-
-// packed is files as a tar (POSIX.1-2001 pax) in gzip.
-func packed(files []supported, now time.Time) ([]byte, error) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	t := tar.NewWriter(z)
-	for _, f := range files {
-		h := &tar.Header{Name: "support/" + f.Name, Mode: 0o600, Size: int64(len(f.text)), ModTime: now.Truncate(time.Second)}
-		if err := t.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if _, err := t.Write(f.text); err != nil {
-			return nil, err
-		}
-	}
-	if err := errors.Join(t.Close(), z.Close()); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

@@ -10,7 +10,6 @@
 package blackbox
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -225,17 +224,25 @@ func (b *Box) store() error {
 func (b *Box) Starts() []Start {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.SortedFunc(maps.Values(b.now.Starts), func(a, b Start) int { return cmp.Compare(b.Number, a.Number) })
+	return newestFirst(b.now.Starts)
 }
 
 // Crashes returns the last crashes, the newest first.
 func (b *Box) Crashes() []Crash {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.SortedFunc(maps.Values(b.now.Crashes), func(a, b Crash) int { return cmp.Compare(b.Number, a.Number) })
+	return newestFirst(b.now.Crashes)
 }
 
 func key(number uint32) string { return fmt.Sprintf("%010d", number) }
+
+func newestFirst[V any](m map[string]V) []V {
+	list := make([]V, 0, len(m))
+	for _, k := range slices.Backward(slices.Sorted(maps.Keys(m))) {
+		list = append(list, m[k])
+	}
+	return list
+}
 
 // trim leaves the newest entries.
 func trim[V any](m map[string]V, most int) {

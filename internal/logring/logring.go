@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -158,8 +159,7 @@ func (r *Ring) Keep(s Store, left []byte) (last uint64, err error) {
 		}
 	}
 	if len(names) > 0 { // whatever a damaged record holds, its number is taken
-		var first uint64
-		_, _ = fmt.Sscanf(names[len(names)-1], "%x", &first)
+		first, _ := strconv.ParseUint(names[len(names)-1], 16, 64) // of another form: no number
 		last = max(last, first)
 	}
 	r.mu.Lock()

@@ -2,7 +2,6 @@ package logring
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -13,15 +12,19 @@ type Tail interface {
 	Truncate(size int64) error
 }
 
-// unstored are the lines of a tail that are not in the store, in their order.
+// unstored are the lines of a tail that are not in the store, in their order: two that came at once may have changed
+// places.
 func unstored(left []byte, last uint64) (lines []Line) {
 	for _, l := range decodeLines(left[:min(len(left), maxStored)]) {
-		if l.Seq > last {
-			lines = append(lines, l)
+		at := len(lines)
+		for at > 0 && lines[at-1].Seq > l.Seq {
+			at--
+		}
+		if l.Seq > last && (at == 0 || lines[at-1].Seq < l.Seq) {
+			lines = slices.Insert(lines, at, l)
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(a.Seq, b.Seq) })
-	return slices.CompactFunc(lines, func(a, b Line) bool { return a.Seq == b.Seq })
+	return lines
 }
 
 // To lets the log go into a Tail, too, from now on; what is not in the store goes there at once.
