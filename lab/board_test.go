@@ -89,6 +89,7 @@ func TestBoard(t *testing.T) {
 		b.Test("ports", func(t *testing.T) { boardPorts(t, b) })
 		b.Test("memory", func(t *testing.T) { boardMemory(t, b) })
 		b.Test("agent killed", func(t *testing.T) { boardKilled(t, b) })
+		b.Test("agent dies", func(t *testing.T) { boardDies(t, b) })
 		b.Test("agent stopped", func(t *testing.T) { boardStopped(t, b) })
 	})
 }
@@ -222,7 +223,8 @@ func boardReach(t *testing.T, b *virt.Board) {
 	}
 	slices.Sort(got)
 	same(t, "within reach of the agent's user", got, []string{
-		"file /run/init", // asks init for a reboot
+		"file /run/init",                                        // asks init for a reboot
+		"file /tmp/agent.crash.raw", "file /tmp/agent.log.tail", // its own
 		"folder /data/agent", "folder /tmp",
 		"node r slot-a", // the booted one
 		"node rw /dev/full", "node rw /dev/gpiochip0", "node rw /dev/null", "node rw /dev/ptmx", "node rw /dev/random",

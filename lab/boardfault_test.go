@@ -23,6 +23,8 @@ func boardKilled(t *testing.T, b *virt.Board) {
 	if after := agentPID(b); after == before {
 		t.Errorf("process %s was killed and still runs", before)
 	}
+	remembers(t, b, "killed", "by signal 9", false)
+	checkSelftest(t, b)
 }
 
 // boardStopped: the watchdog resets the board, and it streams again without anybody's help.
@@ -36,6 +38,8 @@ func boardStopped(t *testing.T, b *virt.Board) {
 	if n := len(b.Lines(`^U-Boot 20`)); n != 3 { // one for each start, and this one
 		t.Errorf("U-Boot ran %d times, want 3", n)
 	}
+	remembers(t, b, "watchdog", "the watchdog reset the board", true)
+	bundled(t, b)
 	t.Logf("the watchdog reset the board after %.0f s, it streams again after %.0f s", reset.Seconds(),
 		(b.On() - begin).Seconds())
 }
