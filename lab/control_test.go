@@ -91,9 +91,31 @@ func TestControl(t *testing.T) {
 		t.Fatalf("another broker: %s", r.errs)
 	}
 	a.reached(t, "--broker", other)
+	a.letsIn(t, other)
 	events := tool(t, 20*time.Second, program("camctl"), "events", "--home", a.home, "camera", "--for", "2s")
 	if events.code != 0 {
 		t.Errorf("events: %d %s", events.code, events.errs)
+	}
+}
+
+// letsIn: somebody whom the owner granted something asks over a broker, for that and nothing else.
+func (a *agent) letsIn(t *testing.T, broker string) {
+	t.Helper()
+	home := t.TempDir()
+	camctl := func(home string, words ...string) ran {
+		t.Helper()
+		return tool(t, 20*time.Second, program("camctl"), append(words, "--home", home)...)
+	}
+	key := camctl(home, "owner", "make")
+	invitation := camctl(a.home, "grant", "camera", strings.TrimSpace(key.out), "--to", "anna", "--role", "member")
+	if r := camctl(home, "accept", strings.TrimSpace(invitation.out), "--name", "camera"); r.code != 0 {
+		t.Fatalf("accept: %s", r.errs)
+	}
+	if r := camctl(home, "call", "camera", "status", "--broker", broker); r.code != 0 {
+		t.Errorf("a member's status: %s", r.errs)
+	}
+	if r := camctl(home, "call", "camera", "reboot", "--broker", broker); r.code != 4 || !strings.Contains(r.errs, "may not") {
+		t.Errorf("a member reboots: %d %s", r.code, r.errs)
 	}
 }
 
