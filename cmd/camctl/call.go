@@ -29,11 +29,12 @@ type cameraFlag struct {
 // callCommand asks a camera to do something.
 type callCommand struct {
 	cameraFlag
-	Camera    string   `arg:"" help:"How you call the camera, or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
-	Operation string   `arg:"" help:"A row of the camera's command table: status, snapshot, set, reboot, capabilities ..."`
-	Args      []string `arg:"" optional:"" help:"Its arguments, NAME=VALUE each."`
-	Times     int      `default:"1" help:"Ask so often, and tell how long the answers took."`
-	Out       string   `short:"o" placeholder:"FILE" help:"Where a picture goes; - for standard output."`
+	Camera    string        `arg:"" help:"How you call the camera, or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
+	Operation string        `arg:"" help:"A row of the camera's command table: status, snapshot, set, reboot, capabilities ..."`
+	Args      []string      `arg:"" optional:"" help:"Its arguments, NAME=VALUE each."`
+	Times     int           `default:"1" help:"Ask so often, and tell how long the answers took."`
+	Pace      time.Duration `default:"60ms" help:"Between two of --times: a camera lets one person ask 20 times a second."`
+	Out       string        `short:"o" placeholder:"FILE" help:"Where a picture goes; - for standard output."`
 }
 
 // Run prints the answer as JSON.
@@ -59,8 +60,7 @@ func (c *callCommand) Run(ctx context.Context, s streams) error {
 
 // measure asks again and again, as often as a camera lets one person ask.
 func (c *callCommand) measure(ctx context.Context, s streams, w *way, operation string, args []byte) error {
-	const pace = 60 * time.Millisecond
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(c.Pace)
 	defer tick.Stop()
 	var took []time.Duration
 	for range c.Times {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,8 @@ type agentOptions struct {
 	file  string // the clip, or "" for sim's own test card
 	stamp bool
 	state string // a state directory to use again, or "" for a new one
+	// Where the broker in the process listens, and which other one the agent has; "" for none.
+	embedded, broker string
 }
 
 // pair makes the state of a camera that has an owner, with camctl, as make run does.
@@ -110,7 +113,7 @@ func (r *rig) startAgent(ctx context.Context, o agentOptions) (*process, error) 
 		return nil, err
 	}
 	u.User = r.viewer
-	p.url = u.String()
+	p.url, p.state = u.String(), o.state
 	if err := ready(ctx, u.Host); err != nil {
 		p.stop()
 		return nil, err
@@ -142,7 +145,8 @@ func copyState(to, from string) error {
 // agentArgs writes the configuration and makes the command line.
 func (r *rig) agentArgs(o agentOptions, port int) ([]string, error) {
 	stamp := map[bool]string{true: "on", false: "off"}[o.stamp]
-	config := fmt.Sprintf(agentConfig, port, stamp)
+	off := func(s string) string { return cmp.Or(s, "off") }
+	config := fmt.Sprintf(agentConfig, port, stamp, off(o.embedded), off(o.broker))
 	path := filepath.Join(o.state, "config.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
@@ -165,6 +169,9 @@ web:
   address: 127.0.0.1:0
 status:
   address: "off"
+control:
+  embedded: "%[3]s"
+  broker: "%[4]s"
 streams:
   main:
     capture_sei: "%[2]s"

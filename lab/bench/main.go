@@ -40,7 +40,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "one repetition, short windows: about two minutes")
 	flag.StringVar(&o.agent, "agent", "bin/agent", "the built agent")
-	flag.StringVar(&o.only, "only", "", "only these parts: fanout,latency,startup,memory")
+	flag.StringVar(&o.only, "only", "", "only these parts: fanout,latency,startup,memory,control")
 	flag.IntVar(&o.reps, "reps", 0, "repetitions (3; 1 with -quick)")
 	flag.DurationVar(&o.window, "window", 0, "length of a fan-out window (10s; 6s with -quick)")
 	flag.DurationVar(&o.soak, "soak", 0, "only watch the agent's memory for this long")
@@ -92,6 +92,7 @@ func run(ctx context.Context, o options) error {
 		do   func(context.Context) error
 	}{
 		{"fanout", r.fanOut}, {"latency", r.latency}, {"startup", r.startUp}, {"memory", r.memory},
+		{"control", r.control},
 	}
 	for _, p := range parts {
 		if !o.wants(p.name) {

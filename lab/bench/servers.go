@@ -52,9 +52,10 @@ func tool(ctx context.Context, name string, args ...string) error {
 
 // process is a running server.
 type process struct {
-	cmd *exec.Cmd
-	url string
-	log *bytes.Buffer
+	cmd   *exec.Cmd
+	url   string
+	state string // of an agent
+	log   *bytes.Buffer
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
