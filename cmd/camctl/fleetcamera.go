@@ -98,7 +98,13 @@ func (c *simulated) enter(ctx context.Context, client mqtt.Client, lost <-chan s
 	if time.Since(began) > slowBroker && monotime.Pause(ctx, mathrand.N(letPass)) != nil {
 		return false
 	}
-	return soon(client.Subscribe(envelope.Camera(c.id)+"/cmd/+", 1, nil), lost)
+	return subscribed(client, envelope.Camera(c.id)+"/cmd/+", lost)
+}
+
+// subscribed subscribes; a broker that is not well may say no (MQTT 3.1.1, 3.9.3: 128).
+func subscribed(client mqtt.Client, filter string, lost <-chan struct{}) bool {
+	t, ok := client.Subscribe(filter, 1, nil).(*mqtt.SubscribeToken)
+	return ok && soon(t, lost) && t.Result()[filter] <= 2
 }
 
 // soon waits for what a token stands for; the library never ends those of a connection that was lost.

@@ -68,8 +68,8 @@ func (o *office) connect(ctx context.Context) {
 		SetConnectionLostHandler(func(mqtt.Client, error) { close(lost) })
 	client := mqtt.NewClient(options)
 	defer client.Disconnect(100)
-	if !soon(client.Connect(), lost) || !soon(client.Subscribe("ocellus/1/+/rsp/"+me, 1, nil), lost) ||
-		!soon(client.Subscribe("ocellus/1/+/evt/"+me, 1, nil), lost) {
+	if !soon(client.Connect(), lost) || !subscribed(client, "ocellus/1/+/rsp/"+me, lost) ||
+		!subscribed(client, "ocellus/1/+/evt/"+me, lost) {
 		return
 	}
 	tick := time.NewTicker(time.Duration(float64(time.Second) / o.fleet.Rate))
