@@ -17,18 +17,20 @@ import (
 	"github.com/ocellus/ocellus/internal/statefile"
 )
 
-// TestRules: each rule refuses by its code, nothing happens, and only a sender who is known to be himself is answered.
-func TestRules(t *testing.T) {
-	t.Parallel()
+// rule is something that a message may be wrong in, and what is said of it.
+type rule struct {
+	who      string
+	command  func(c *envelope.Command)
+	message  func(m *Message)
+	setUp    func(w *world)
+	code     string
+	answered bool
+}
+
+// rules are all of them.
+func rules() map[string]rule {
 	fine := func(c *envelope.Command) {}
-	for name, tt := range map[string]struct {
-		who      string
-		command  func(c *envelope.Command)
-		message  func(m *Message)
-		setUp    func(w *world)
-		code     string
-		answered bool
-	}{
+	return map[string]rule{
 		"fine":            {who: "owner", command: fine, code: CodeOK, answered: true},
 		"fine, by member": {who: "anna", command: fine, code: CodeOK, answered: true},
 		"expired": {who: "owner", command: func(c *envelope.Command) {
@@ -99,17 +101,29 @@ func TestRules(t *testing.T) {
 			answered: true},
 		"answer too big": {who: "owner", command: func(c *envelope.Command) { c.Operation = "huge" }, code: CodeTooBig,
 			answered: true},
-	} {
+	}
+}
+
+// spoken makes the message of a rule.
+func (r rule) spoken(w *world) Message {
+	c := w.command(r.who, "status", "")
+	r.command(&c)
+	m := w.sealed(r.who, c)
+	if r.message != nil {
+		r.message(&m)
+	}
+	return m
+}
+
+// TestRules: each rule refuses by its code, nothing happens, and only a sender who is known to be himself is answered.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	for name, tt := range rules() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			grant(t, w.people, "anna", access.Member)
-			c := w.command(tt.who, "status", "")
-			tt.command(&c)
-			m := w.sealed(tt.who, c)
-			if tt.message != nil {
-				tt.message(&m)
-			}
+			m := tt.spoken(w)
 			if tt.setUp != nil {
 				tt.setUp(w)
 			}
