@@ -81,7 +81,7 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	}
 	defer l.client.Disconnect(uint(farewell.Milliseconds()))
 	if time.Since(began) > slowBroker {
-		_ = monotime.Pause(ctx, jitter(letPass)) // a connection that is lost meanwhile begin finds out
+		_ = monotime.Pause(ctx, jitter(s.Again/2)) // a connection that is lost meanwhile begin finds out
 	}
 	began = time.Now()
 	if err = l.begin(); err == nil {

@@ -56,8 +56,7 @@ const (
 	longestTry = 15               // times again: 5 minutes
 	goodAfter  = time.Minute      // a connection that held so long forgets the failures before it
 	whoIsOwner = 5 * time.Second
-	slowBroker = 2 * time.Second  // one that took longer to let us in has a crowd at its door
-	letPass    = 10 * time.Second // then the crowd gets anything up to this
+	slowBroker = 2 * time.Second // one that took longer to let us in has a crowd at its door, which gets half of again
 )
 
 // Session keeps the camera connected to a broker.
