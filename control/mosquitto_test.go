@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -114,6 +115,7 @@ type place struct {
 	version uint64
 	stop    func()
 	bridge  Bridge
+	again   time.Duration // Session's; zero: short
 }
 
 func newPlace(t testing.TB, config Config) *place {
@@ -165,7 +167,7 @@ func (p *place) begin() {
 			defer p.mu.Unlock()
 			return p.version, []byte(`{"bitrate":"` + fmt.Sprint(p.version) + `M"}`)
 		},
-		FirstTry: time.Millisecond, Again: 20 * time.Millisecond,
+		FirstTry: time.Millisecond, Again: cmp.Or(p.again, 20*time.Millisecond),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
