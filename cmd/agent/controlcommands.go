@@ -44,16 +44,38 @@ var errNoControl = fmt.Errorf("the control plane: %w", hal.ErrUnsupported)
 
 // ability is the answer to capabilities.
 type ability struct {
-	Commands []string `json:"commands"` // of the table, in its order
-	Streams  []string `json:"streams"`
-	Lamp     bool     `json:"lamp"`
-	Updates  bool     `json:"updates"`
+	Commands []string    `json:"commands"` // of the table, in its order
+	Table    []rowStatus `json:"table"`    // the same with what there is to know of each
+	Streams  []string    `json:"streams"`
+	Lamp     bool        `json:"lamp"`
+	Updates  bool        `json:"updates"`
+}
+
+// rowStatus is what there is to know of a row of the command table.
+type rowStatus struct {
+	Name      string        `json:"name"`
+	Needs     access.Action `json:"needs"`
+	Roles     []access.Role `json:"roles"` // which have it
+	DeadlineS float64       `json:"deadline_s"`
+	Once      bool          `json:"once"`  // it changes something: under one id it is never done twice
+	Final     bool          `json:"final"` // it can't be taken back: it needs a clock that is set
+}
+
+func (row command) status() rowStatus {
+	s := rowStatus{Name: row.name, Needs: row.needs, DeadlineS: row.deadline.Seconds(), Once: row.once(),
+		Final: final(row.name)}
+	for _, role := range access.Roles() {
+		if role.May(row.needs) {
+			s.Roles = append(s.Roles, role)
+		}
+	}
+	return s
 }
 
 func (a *agent) capabilities(context.Context, none) (any, error) {
 	r := ability{Lamp: a.control != nil && a.control.lamp != nil, Updates: a.updates.ready() == nil}
 	for _, row := range a.commands() {
-		r.Commands = append(r.Commands, row.name)
+		r.Commands, r.Table = append(r.Commands, row.name), append(r.Table, row.status())
 	}
 	for _, h := range a.source.Hubs() {
 		r.Streams = append(r.Streams, h.Name())

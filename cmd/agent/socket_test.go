@@ -64,8 +64,26 @@ func TestDo(t *testing.T) {
 // TestCommandTable: each row is complete, and names are used once.
 func TestCommandTable(t *testing.T) {
 	t.Parallel()
+	var pages strings.Builder
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages.Write(raw)
+	}
 	seen := map[string]bool{}
 	for _, c := range (&agent{}).commands() {
+		if !strings.Contains(pages.String(), c.name) {
+			t.Errorf("%s stands on no page", c.name)
+		}
+		if s := c.status(); len(s.Roles) == 0 || s.DeadlineS <= 0 {
+			t.Errorf("row %+v", s)
+		}
 		if seen[c.name] || c.name == "" || c.deadline <= 0 || c.needs == "" || c.run == nil {
 			t.Errorf("row %+v", c)
 		}
