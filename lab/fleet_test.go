@@ -90,7 +90,7 @@ func TestFleet(t *testing.T) {
 	}
 	c, urls := newCluster(t)
 	cmd := exec.Command(program("camctl"), "fleet", "simulate", "-n", fmt.Sprint(cameras), "--broker",
-		strings.Join(urls, ","), "--for", "40s", "--event", "5s", "--rate", "20")
+		strings.Join(urls, ","), "--for", "40s", "--event", fmt.Sprintf("%ds", max(5, cameras/66)), "--rate", "20")
 	var out output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

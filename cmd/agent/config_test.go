@@ -183,6 +183,9 @@ func TestBoardDefaults(t *testing.T) {
 		if c.Streams.Main.Width != b.Main.Width || int(c.Streams.Sub.Bitrate) != b.Sub.BitrateBPS {
 			t.Errorf("%s: got %+v", b.Name, c.Streams)
 		}
+		if off := c.Control.Embedded == "off"; off == b.Simulated || c.Control.Broker != "off" {
+			t.Errorf("%s: broker in the process %s, another one %s", b.Name, c.Control.Embedded, c.Control.Broker)
+		}
 		for _, s := range c.sections(c) {
 			if err := s.validate(); err != nil {
 				t.Errorf("%s: the defaults are wrong: %v", b.Name, err)
