@@ -20,15 +20,11 @@ const cmdlineName = "ocellus.slot="
 
 // Find returns the nodes of the slots. disk, where it is not empty, is the only disk that counts (mmcblk0).
 func Find(disk string) (map[hal.Slot]string, error) {
-	nodes := map[hal.Slot]string{}
-	for _, s := range []hal.Slot{hal.SlotA, hal.SlotB} {
-		node, err := rawstore.Partition("/sys", disk, "slot-"+string(s))
-		if err != nil {
-			return nil, err
-		}
-		nodes[s] = node
+	nodes, err := rawstore.Partitions("/sys", disk, "slot-"+string(hal.SlotA), "slot-"+string(hal.SlotB))
+	if err != nil {
+		return nil, err
 	}
-	return nodes, nil
+	return map[hal.Slot]string{hal.SlotA: nodes[0], hal.SlotB: nodes[1]}, nil
 }
 
 // Partition returns the node of any partition by its GPT name; fs.ErrNotExist for none.

@@ -25,15 +25,11 @@ type Vault struct {
 
 // Find returns the nodes of the areas. disk, where it is not empty, is the only disk that counts (mmcblk0).
 func Find(disk string) (map[hal.Area]string, error) {
-	nodes := map[hal.Area]string{}
-	for _, a := range []hal.Area{hal.Persist, hal.Keys} {
-		node, err := rawstore.Partition("/sys", disk, string(a))
-		if err != nil {
-			return nil, err
-		}
-		nodes[a] = node
+	nodes, err := rawstore.Partitions("/sys", disk, string(hal.Persist), string(hal.Keys))
+	if err != nil {
+		return nil, err
 	}
-	return nodes, nil
+	return map[hal.Area]string{hal.Persist: nodes[0], hal.Keys: nodes[1]}, nil
 }
 
 // Open opens the areas at these nodes. It changes nothing, and it does not mind damaged areas.

@@ -118,7 +118,21 @@ func TestPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// As the kernel has it: links, of a disk and of what is on it.
+	for node, place := range map[string]string{"vda": "devices/block/vda", "vda9": "devices/block/vda/vda9"} {
+		if err := os.MkdirAll(filepath.Join(sysfs, place), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		event := "DEVNAME=" + node + "\nPARTNAME=keys\n"
+		if err := os.WriteFile(filepath.Join(sysfs, place, "uevent"), []byte(event), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../../"+place, filepath.Join(sysfs, "class/block", node)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct{ disk, name, want string }{
+		{"", "keys", "/dev/vda9"}, {"vda", "keys", "/dev/vda9"},
 		{"mmcblk0", "env", "/dev/mmcblk0p2"},
 		{"mmcblk0", "slot-a", "/dev/mmcblk0p3"},
 		{"sda", "env", "/dev/sda1"},
@@ -130,6 +144,10 @@ func TestPartition(t *testing.T) {
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%s on %q: got %q, %v, want %q", c.name, c.disk, got, err, c.want)
 		}
+	}
+	if got, err := Partitions(sysfs, "mmcblk0", "slot-a", "env"); err != nil || got[0] != "/dev/mmcblk0p3" ||
+		got[1] != "/dev/mmcblk0p2" {
+		t.Errorf("both: got %q, %v", got, err)
 	}
 	if _, err := Partition(sysfs, "", "slot-c"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want ErrNotExist", err)
