@@ -37,6 +37,11 @@ func TestSerial(t *testing.T) {
 	if r := c.call(a, "snapshot", "-o", filepath.Join(state, "s.jpg")); r.code != 0 {
 		t.Errorf("snapshot: %d %s%s", r.code, r.out, r.errs)
 	}
+	support := tool(t, time.Minute, program("camctl"), "support", "--home", a.home, "--yes",
+		"-o", filepath.Join(state, "s.tar.gz"), c.port)
+	if support.code != 0 || !strings.Contains(support.out, "s.tar.gz: ") {
+		t.Errorf("support: %d %s%s", support.code, support.out, support.errs)
+	}
 	stranger := tool(t, time.Minute, program("camctl"), "call", "--home", t.TempDir(), c.port, "status")
 	if stranger.code != 4 || !strings.Contains(stranger.errs, "none of yours") {
 		t.Errorf("a stranger: %d %s%s", stranger.code, stranger.out, stranger.errs)
