@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,13 @@ func TestImprov(t *testing.T) {
 	until(t, 10*time.Second, "the console takes it for text", func() bool { return p.length() > typed })
 	if after := p.packets(); after != before {
 		t.Errorf("a camera with an owner answers a page %d times", after-before)
+	}
+	_ = p.port.Close()
+	for verb, want := range map[string]string{"status": `provisioned, network "HomeNet", address`, "scan": `"HomeNet"`} {
+		r := tool(t, time.Minute, program("camctl"), "network", verb, "--home", a.home, c.port)
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("network %s over the line: %d %s%s", verb, r.code, r.out, r.errs)
+		}
 	}
 }
 

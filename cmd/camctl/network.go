@@ -28,14 +28,15 @@ type networkAnswer struct {
 	Signal  int `json:"signal_dbm"`
 }
 
-type networkStatus struct{ ofCamera }
+type networkStatus struct{ ofLine }
 
 // Run prints how the camera stands.
 func (c *networkStatus) Run(ctx context.Context, s streams) error {
-	o, err := c.find()
+	o, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
+	defer o.close()
 	var a networkAnswer
 	if err := o.command(ctx, "network.status", struct{}{}, &a); err != nil {
 		return err
@@ -54,14 +55,15 @@ func (c *networkStatus) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-type networkScan struct{ ofCamera }
+type networkScan struct{ ofLine }
 
 // Run lists what the camera sees.
 func (c *networkScan) Run(ctx context.Context, s streams) error {
-	o, err := c.find()
+	o, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
+	defer o.close()
 	var list []struct {
 		SSID     []byte
 		Security string
@@ -79,7 +81,7 @@ func (c *networkScan) Run(ctx context.Context, s streams) error {
 }
 
 type networkJoin struct {
-	ofCamera
+	ofLine
 	networkFlags
 }
 
@@ -88,10 +90,11 @@ const trialTakes = 70 * time.Second
 
 // Run gives the camera another network, and waits until it is there or back.
 func (c *networkJoin) Run(ctx context.Context, s streams) error {
-	o, err := c.find()
+	o, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
+	defer o.close()
 	n, country, err := c.ask(s)
 	if err != nil {
 		return err
@@ -125,16 +128,18 @@ func (c *networkJoin) Run(ctx context.Context, s streams) error {
 }
 
 type networkForget struct {
-	ofCamera
+	ofLine
 	Yes bool `required:"" help:"Really: it can then be reached by cable alone."`
 }
 
 // Run makes the camera forget its network.
 func (c *networkForget) Run(ctx context.Context, s streams) error {
-	o, err := c.find()
-	if err == nil {
-		err = o.command(ctx, "network.forget", struct{}{}, &struct{}{})
+	o, err := c.reach(ctx)
+	if err != nil {
+		return err
 	}
+	defer o.close()
+	err = o.command(ctx, "network.forget", struct{}{}, &struct{}{})
 	if err == nil {
 		_, err = fmt.Fprintf(s.out, "%s has forgotten its network\n", o.name)
 	}

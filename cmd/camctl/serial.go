@@ -127,6 +127,46 @@ func (w *way) unlock(ctx context.Context, c *caller.Caller, r claim.Riddle) erro
 	return solve(ctx, c, r, label.FingerprintOf(w.camera.Hardware), w.key)
 }
 
+// ofLine is for commands about a paired camera that may be asked over its serial line, too: the one by which a camera
+// without a network is reached.
+type ofLine struct {
+	homeFlag
+	speedFlag
+	Camera string `arg:"" help:"How you call the camera, or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
+}
+
+// reached is a camera that can be asked.
+type reached struct {
+	name string
+	commander
+	close func()
+}
+
+// commander runs a command and decodes its result.
+type commander interface {
+	command(ctx context.Context, name string, args, result any) error
+}
+
+// reach finds the way to the camera.
+func (c ofLine) reach(ctx context.Context) (reached, error) {
+	if !isPort(c.Camera) {
+		o, err := ofCamera{c.homeFlag, c.Camera}.find()
+		return reached{o.name, o, func() {}}, err
+	}
+	_, h, err := c.open()
+	if err != nil {
+		return reached{}, err
+	}
+	w, line, r, err := serialWay(ctx, h, c.Camera, c.Speed)
+	if err != nil {
+		return reached{}, err
+	}
+	if err := w.unlock(ctx, line, r); err != nil {
+		return reached{}, errors.Join(err, line.Close())
+	}
+	return reached{"the camera on " + c.Camera, serialDoor{line}, func() { _ = line.Close() }}, nil
+}
+
 // command runs a command and decodes its result; the error is a *refusal where the camera says no.
 func (d serialDoor) command(ctx context.Context, name string, args, result any) error {
 	body, err := json.Marshal(struct {
