@@ -80,7 +80,11 @@ func (l *listener) between(ctx context.Context, why error) error {
 		}
 		return err
 	case errors.Is(why, errTurn):
-		err := l.e.enroll(ctx, enrollTurn, l.found)
+		d, air := left(l.e.o.Now())
+		if air {
+			return nil
+		}
+		err := l.e.enroll(ctx, d, l.found)
 		if errors.Is(err, hal.ErrUnsupported) {
 			l.shares = false
 			l.e.o.Log.Warn("no Wi-Fi Easy Connect", "err", err)
@@ -127,7 +131,10 @@ type listener struct {
 
 // run listens until it has to scan, or it is the other's turn. It stays with a sender that it suspects.
 func (l *listener) run(ctx context.Context) (err error) {
-	l.turn = l.e.o.Now() + airTurn
+	l.turn = l.e.o.Now()
+	if d, air := left(l.turn); air {
+		l.turn += d
+	}
 	l.step = l.plan.Next(l.e.o.Now())
 	l.channel = l.step.Channel
 	if l.air, err = l.e.o.Monitor.Start(ctx, l.channel); err != nil {

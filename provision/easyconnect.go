@@ -13,14 +13,24 @@ import (
 	"github.com/ocellus/ocellus/internal/secret"
 )
 
-// One radio: the air is heard for lengths, or the key on the label answers. They take turns. A phone of Wi-Fi Easy
-// Connect calls every ten seconds for most of a minute, the official senders of lengths send for as long; both turns
-// together are two thirds of ten seconds, so that of two calls in a row one is heard.
+// One radio: the air is heard for lengths, or the key on the label answers. They take turns, by the clock, so that what a
+// change of turns costs makes none longer. A phone of Wi-Fi Easy Connect calls every ten seconds, five times; the senders
+// of lengths go on for as long. Ten seconds are a turn of each and 2.9 s: five calls fall on five places of a round, 1.6 s
+// apart at most, and whoever listens for more than that of it hears one.
 const (
-	airTurn    = 3200 * time.Millisecond
-	enrollTurn = 3400 * time.Millisecond
+	airTurn    = 3400 * time.Millisecond
+	enrollTurn = 3700 * time.Millisecond
+	bothTurns  = airTurn + enrollTurn
 	enrollMost = 8 * time.Second // for a phone that has begun
 )
+
+// left is how long the turn that it is at an instant lasts, and whether it is that of the air.
+func left(at time.Duration) (d time.Duration, air bool) {
+	if at %= bothTurns; at < airTurn {
+		return airTurn - at, true
+	}
+	return bothTurns - at, false
+}
 
 // errTurn: it is the other's turn.
 var errTurn = errors.New("the other's turn")

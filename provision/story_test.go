@@ -338,6 +338,29 @@ func byEasyConnect(t *testing.T, w *world) {
 	_ = stop()
 }
 
+// TestTurns: a phone that calls five times, every ten seconds, is heard whenever it begins, though a change of turns takes
+// a second; and so is one that calls more often, for as long.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	const change = time.Second
+	for _, every := range []time.Duration{10 * time.Second, 5 * time.Second, 3 * time.Second, time.Second} {
+		worst := 0
+		for begin := time.Duration(0); begin < bothTurns; begin += 10 * time.Millisecond {
+			calls := 1
+			for at := begin; ; at += every {
+				if d, air := left(at); !air && d < enrollTurn-change {
+					break
+				}
+				calls++
+			}
+			worst = max(worst, calls)
+		}
+		if time.Duration(worst)*every > 50*time.Second {
+			t.Errorf("a phone that calls every %v is heard at call %d", every, worst)
+		}
+	}
+}
+
 // fewerChannels: a regulatory domain that somebody else changed is no reason to listen no more.
 func fewerChannels(t *testing.T, w *world) {
 	_, stop := w.start()
