@@ -12,8 +12,8 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 )
 
-// The serial line's part of the gate. Whoever has wires on the board may look whether it is well; who holds a key proves
-// it by answering a riddle. Wrong answers are counted with wrong proofs of a claim, through power cuts.
+// The serial line's part of the gate. Whoever has wires on the board may look whether it is well; who holds a key
+// proves it by answering a riddle. Wrong answers are counted with wrong proofs of a claim, through power cuts.
 
 // riddleLife is the time for an answer.
 const riddleLife = time.Minute
@@ -32,8 +32,8 @@ func (o *Ownership) NewLock(factory ed25519.PublicKey) *Lock {
 	return &Lock{owner: o, factory: factory}
 }
 
-// Ask gives the riddle (claim.Riddle) that the next answer has to solve. It replaces an earlier one. The instants of a Lock
-// are of the monotonic clock: they come from time.Now.
+// Ask gives the riddle (claim.Riddle) that the next answer has to solve. It replaces an earlier one. The instants of a
+// Lock are of the monotonic clock: they come from time.Now.
 func (l *Lock) Ask(now time.Time) []byte {
 	_, _ = rand.Read(l.nonce[:]) // never fails
 	l.until = now.Add(riddleLife)
@@ -81,8 +81,8 @@ type Pass struct {
 	factory ed25519.PublicKey
 }
 
-// Identity is who holds the pass, as of now: the owner, an installer whom he granted that, or the factory. ErrDenied once
-// the grant has ended, the owner has changed, or the factory's time is over.
+// Identity is who holds the pass, as of now: the owner, an installer whom he granted that, or the factory. ErrDenied
+// once the grant has ended, the owner has changed, or the factory's time is over.
 func (p Pass) Identity(now time.Time) (Identity, error) {
 	if p.owner == nil {
 		return Identity{}, ErrDenied

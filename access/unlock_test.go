@@ -125,8 +125,8 @@ func TestPassEnds(t *testing.T) {
 	}
 }
 
-// TestFactoryKey: the factory's key opens a camera that never had an owner, and is dead from the first claim on: with an
-// owner, after a reset, and where the owner's file was destroyed with the disk.
+// TestFactoryKey: the factory's key opens a camera that never had an owner, and is dead from the first claim on: with
+// an owner, after a reset, and where the owner's file was destroyed with the disk.
 func TestFactoryKey(t *testing.T) {
 	t.Parallel()
 	var c camera

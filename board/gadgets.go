@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openGadgets opens watchdog, lamp and button where the board's data name them, and a beeper where there is one. A camera runs without them: what is not
-// there, or belongs to somebody else, is told and left aside. The watchdog is armed by its Start, not here.
+// openGadgets opens watchdog, lamp and button where the board's data name them, and a beeper where there is one. A
+// camera runs without them: what is not there, or belongs to somebody else, is told and left aside. The watchdog is
+// armed by its Start, not here.
 func openGadgets(d *hal.Devices, b Board, log *slog.Logger) {
 	if b.Watchdog != "" {
 		if err := unix.Access(b.Watchdog, unix.W_OK); err != nil {

@@ -1,15 +1,15 @@
 // Package console is the camera's serial port: a person's way in when there is no other, and nobody else's.
 //
-// Any terminal at 115200 baud, 8N1, sees a banner and a prompt. Without proof it may look: status, help, version, selftest,
-// and the Wi-Fi of a camera that nobody owns. Whoever answers a riddle with a key that the owner granted (access.Lock)
-// gets the verbs of verbs.go; they are thin: what they do are rows of the agent's command table, through the same gate
-// as every other door. There is no shell.
+// Any terminal at 115200 baud, 8N1, sees a banner and a prompt. Without proof it may look: status, help, version,
+// selftest, and the Wi-Fi of a camera that nobody owns. Whoever answers a riddle with a key that the owner granted
+// (access.Lock) gets the verbs of verbs.go; they are thin: what they do are rows of the agent's command table, through
+// the same gate as every other door. There is no shell.
 //
 // On the same line programs speak frames; a Binary takes them out of what comes, and what is left is a person's.
 //
 // A serial line has no beginning and no end, so a session ends by itself: after a while without a key, and where what
-// comes is no person's work: an echoing line, a wrong baud rate, a flood. It is then silent until it is quiet, so that two
-// machines never talk to one another without end, and locked.
+// comes is no person's work: an echoing line, a wrong baud rate, a flood. It is then silent until it is quiet, so that
+// two machines never talk to one another without end, and locked.
 package console
 
 import (
@@ -44,8 +44,8 @@ type Gate interface {
 	Penalty() time.Duration
 }
 
-// Facts are what anybody may know of a camera: nothing secret, and nothing by which it is told from all others but to its
-// owner.
+// Facts are what anybody may know of a camera: nothing secret, and nothing by which it is told from all others but to
+// its owner.
 type Facts struct {
 	Model   string
 	Release string

@@ -133,10 +133,13 @@ type camera struct {
 }
 
 func (c *camera) Facts() Facts {
-	return Facts{Model: "TEST-1", Release: "1.2.3", State: "healthy, has an owner", Healthy: true, Up: time.Hour, Code: "ABCD-EFGH"}
+	return Facts{Model: "TEST-1", Release: "1.2.3", State: "healthy, has an owner", Healthy: true,
+		Up: time.Hour, Code: "ABCD-EFGH"}
 }
 
-func (c *camera) Do(ctx context.Context, who access.Identity, name string, args json.RawMessage) (json.RawMessage, error) {
+func (c *camera) Do(ctx context.Context, who access.Identity, name string, args json.RawMessage) (
+	json.RawMessage, error,
+) {
 	c.asked = append(c.asked, fmt.Sprintf("%s %s %s", who.Role, name, args))
 	if c.slow {
 		select {
@@ -311,7 +314,8 @@ func TestStranger(t *testing.T) {
 func TestStrangersNetwork(t *testing.T) {
 	sit(t, false, nil, func(t *testing.T, b *bench) {
 		b.camera.answers["network.status"] = `{"state":"joined","ssid":"SG9tZQ==","address":"192.0.2.7"}`
-		b.camera.answers["network.scan"] = `[{"ssid":"SG9tZQ==","security":"wpa","signal_dbm":-50},{"ssid":"G1sySg==","security":"open"}]`
+		b.camera.answers["network.scan"] = `[{"ssid":"SG9tZQ==","security":"wpa","signal_dbm":-50},` +
+			`{"ssid":"G1sySg==","security":"open"}]`
 		b.camera.answers["network.join"] = `{}`
 		wants(t, b.types("network\r"), `joined, network "Home", address 192.0.2.7`)
 		wants(t, b.types("network scan\r"), `-50 dBm  wpa       "Home"`, `open      "\x1b[2J"`)
@@ -331,7 +335,8 @@ func TestStrangersNetwork(t *testing.T) {
 func TestOwner(t *testing.T) {
 	sit(t, true, nil, func(t *testing.T, b *bench) {
 		for name, answer := range map[string]string{
-			"status":       `{"healthy":true,"streams":[{"name":"main","state":"live","fps":25}],"parts":[{"name":"rtsp","up":true},{"name":"web"}],"camera":{"driver":"vivid"},"rtsp":{}}`,
+			"status": `{"healthy":true,"streams":[{"name":"main","state":"live","fps":25}],` +
+				`"parts":[{"name":"rtsp","up":true},{"name":"web"}],"camera":{"driver":"vivid"},"rtsp":{}}`,
 			"config.get":   `{"revision":3,"config":{"log":"info"}}`,
 			"config.set":   `{"revision":4}`,
 			"reboot":       `{}`,
@@ -465,7 +470,8 @@ func TestNoise(t *testing.T) {
 	text := bytes.Repeat([]byte("wrong password\r\n"), len(junk)/16)
 	for name, flood := range map[string][]byte{
 		"binary": junk, "lines": text, "one line of 10 MB": bytes.Repeat([]byte("x"), len(junk)),
-		"breaks": make([]byte, 1<<20), "returns": bytes.Repeat([]byte("\r"), 1<<20), "tabs": bytes.Repeat([]byte("\t"), 1<<20),
+		"breaks": make([]byte, 1<<20), "returns": bytes.Repeat([]byte("\r"), 1<<20),
+		"tabs":    bytes.Repeat([]byte("\t"), 1<<20),
 		"escapes": bytes.Repeat([]byte("\x1b[6n\x1b[A"), 1<<16),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -161,7 +161,7 @@ func update(s *session, ctx context.Context, words []string) (string, error) {
 }
 
 func support(*session, context.Context, []string) (string, error) {
-	return "A bundle is too much for a screen. camctl support PORT fetches it over this line, and says what is in it.\n", nil
+	return "A bundle is too much for a screen: camctl support PORT fetches it, and says what is in it.\n", nil
 }
 
 // call is any row, with arguments as camctl call takes them.

@@ -19,8 +19,8 @@ const (
 	longest   = 4 * time.Hour    // whatever is typed
 )
 
-// What a person types, and what nobody does. A session has credit for so many bytes; each byte takes one, time and verbs
-// give some back.
+// What a person types, and what nobody does. A session has credit for so many bytes; each byte takes one, time and
+// verbs give some back.
 const (
 	fullCredit   = 2048
 	creditASec   = 128

@@ -134,7 +134,7 @@ func (s *session) join(ctx context.Context, ssid string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.say("Trying it; the network of before is kept until it works. Ctrl-C does not end the trial.\r\n"); err != nil {
+	if err := s.say("Trying it; the network of before is kept until it works.\r\n"); err != nil {
 		return err
 	}
 	text, err := s.work(ctx, s.trial)

@@ -2,8 +2,9 @@ package hal
 
 // Serial is a serial port: three wires to a person's terminal, or to a program.
 //
-// Law (haltest.Serial): Open gives the line, with 8 data bits, no parity and no flow control, at this speed; while it is
-// open, another Open is ErrBusy. It works again after the line was closed, and after a port that had gone away came back.
+// Law (haltest.Serial): Open gives the line, with 8 data bits, no parity and no flow control, at this speed; while it
+// is open, another Open is ErrBusy. It works again after the line was closed, and after a port that had gone away came
+// back.
 type Serial interface {
 	// Name is the port as the kernel has it: /dev/ttyS0.
 	Name() string
@@ -15,8 +16,8 @@ type Serial interface {
 //
 // Law: bytes go through as they are, none is changed, echoed or taken for a signal. Read waits until there is at least
 // one. Write waits while the other side takes nothing. Close unblocks both; after it, and once the port has gone away
-// (a USB adapter was pulled out), they return ErrClosed. SetSpeed waits until what was written has gone out at the speed
-// of before; ErrUnsupported changes nothing.
+// (a USB adapter was pulled out), they return ErrClosed. SetSpeed waits until what was written has gone out at the
+// speed of before; ErrUnsupported changes nothing.
 type Line interface {
 	Read(p []byte) (int, error)
 	Write(p []byte) (int, error)

@@ -67,8 +67,8 @@ func boardConsole(t *testing.T, b *virt.Board) {
 	}
 }
 
-// TestBoardRelease boots a release: its kernel says nothing on the serial port and no program but the agent has one, the
-// console is no developer's, and camctl makes no release of a developer's image.
+// TestBoardRelease boots a release: its kernel says nothing on the serial port and no program but the agent has one,
+// the console is no developer's, and camctl makes no release of a developer's image.
 func TestBoardRelease(t *testing.T) {
 	need(t, "ffprobe")
 	arch := virt.Arches(t)[0]
@@ -86,7 +86,8 @@ func TestBoardRelease(t *testing.T) {
 			}
 		}
 	}
-	if held := b.Sh("for f in /proc/[0-9]*/fd/*; do case $(readlink $f) in /dev/ttyAMA*|/dev/ttyS*) echo $f;; esac; done | " +
+	if held := b.Sh("for f in /proc/[0-9]*/fd/*; do " +
+		"case $(readlink $f) in /dev/ttyAMA*|/dev/ttyS*) echo $f;; esac; done | " +
 		"cut -d/ -f3 | sort -u"); strings.TrimSpace(held) != agentPID(b) {
 		t.Errorf("serial ports are open in the processes %q, the agent is %s", held, agentPID(b))
 	}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestConsole: a person at a real terminal edits lines, completes words, reads a screen at a time and follows the log, at the
-// width that the terminal has and at another one; everything is locked behind him.
+// TestConsole: a person at a real terminal edits lines, completes words, reads a screen at a time and follows the log,
+// at the width that the terminal has and at another one; everything is locked behind him.
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	c := newCable(t)
@@ -117,8 +117,8 @@ func (c *cable) console(home string, lines ...string) ran {
 	return ran{out: out.String(), errs: errs.String(), code: cmd.ProcessState.ExitCode()}
 }
 
-// TestConsoleFactory: the factory's key opens a camera that never had an owner, and is dead from the first claim on, after a
-// reset too, which the owner orders at the console.
+// TestConsoleFactory: the factory's key opens a camera that never had an owner, and is dead from the first claim on,
+// after a reset too, which the owner orders at the console.
 func TestConsoleFactory(t *testing.T) {
 	t.Parallel()
 	c := newCable(t)
@@ -163,8 +163,8 @@ func TestConsoleFactory(t *testing.T) {
 	closed("at a camera that was reset")
 }
 
-// TestConsoleFlood: whatever comes over the line, at full speed, the stream drops no picture; afterwards the console is as it
-// was.
+// TestConsoleFlood: whatever comes over the line, at full speed, the stream drops no picture; afterwards the console
+// is as it was.
 func TestConsoleFlood(t *testing.T) {
 	need(t, "ffprobe")
 	c := newCable(t)

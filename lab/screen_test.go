@@ -20,8 +20,8 @@ func newScreen(t *testing.T, columns, rows int, program ...string) *screen {
 	t.Helper()
 	need(t, "tmux")
 	s := &screen{t, filepath.Join(t.TempDir(), "tmux")}
-	s.tmux(append([]string{"-f", "/dev/null", "-u", "new-session", "-d", "-x", fmt.Sprint(columns), "-y", fmt.Sprint(rows)},
-		program...)...)
+	s.tmux(append([]string{"-f", "/dev/null", "-u", "new-session", "-d", "-x", fmt.Sprint(columns),
+		"-y", fmt.Sprint(rows)}, program...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			if out, err := exec.Command("tmux", "-S", s.socket, "capture-pane", "-p").Output(); err == nil {
@@ -68,5 +68,7 @@ func (s *screen) sees(row string) {
 
 func (s *screen) has(text string) {
 	s.t.Helper()
-	until(s.t, 20*time.Second, fmt.Sprintf("%q is on the screen", text), func() bool { return strings.Contains(s.shown(), text) })
+	until(s.t, 20*time.Second, fmt.Sprintf("%q is on the screen", text), func() bool {
+		return strings.Contains(s.shown(), text)
+	})
 }

@@ -41,8 +41,8 @@ const (
 	leaveKey       = 0x1d             // Ctrl-]
 )
 
-// Run unlocks the console and lets the person type, until he leaves by Ctrl-]. Where standard input is no terminal, what
-// comes from there is typed line by line. The console is locked again afterwards.
+// Run unlocks the console and lets the person type, until he leaves by Ctrl-]. Where standard input is no terminal,
+// what comes from there is typed line by line. The console is locked again afterwards.
 func (c *consoleCommand) Run(ctx context.Context, s streams) error {
 	file, h, err := c.open()
 	if err != nil {
@@ -159,8 +159,8 @@ func (t *terminal) lost() error {
 	return &fault{exitUnreachable, fmt.Errorf("the line is gone: %w", t.gone)}
 }
 
-// begin finds a camera's prompt and unlocks the console. A key that opens nothing is no reason not to go on: a stranger may
-// look.
+// begin finds a camera's prompt and unlocks the console. A key that opens nothing is no reason not to go on: a
+// stranger may look.
 func (t *terminal) begin(locked bool) error {
 	prompt, err := "", error(nil)
 	for range 3 { // the first Enter may end what somebody else began
@@ -173,8 +173,8 @@ func (t *terminal) begin(locked bool) error {
 	}
 	switch {
 	case errors.Is(err, errSilence):
-		return &fault{exitUnreachable, errors.New("no camera answers on this line: is it switched on, are the wires crossed, " +
-			"is the speed right (--speed)?")}
+		return &fault{exitUnreachable, errors.New("no camera answers on this line: is it switched on, are the wires " +
+			"crossed, is the speed right (--speed)?")}
 	case err != nil:
 		return err
 	case strings.HasPrefix(prompt, openPrompt):

@@ -113,8 +113,8 @@ node gpiochip* 1000 1000 600
 node ttyS1 1000 1000 600
 service address link=eth0 ` + udhcpc + "eth0\n"
 
-// wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one. The ear's
-// socket is in a folder that only the agent's group may enter (docs/adr/0014-ear.md).
+// wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one. The
+// ear's socket is in a folder that only the agent's group may enter (docs/adr/0014-ear.md).
 const wifiConf = `
 dir /run/wpa_supplicant 1001 1002 750
 service wifi uid=1001 gid=1002 caps=net_admin,net_raw exec ` +

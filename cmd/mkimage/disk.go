@@ -161,8 +161,8 @@ func (s source) scripts(b board) []string {
 // spoken reports whether boot loader and kernel have the serial port.
 func (s source) spoken() bool { return s.console || s.flavour == fit.Developer }
 
-// bootDelay lets a person at the serial port of an image that is no release stop the boot loader by a key; -2 does not even
-// look for one (U-Boot's README, CONFIG_BOOTDELAY).
+// bootDelay lets a person at the serial port of an image that is no release stop the boot loader by a key; -2 does not
+// even look for one (U-Boot's README, CONFIG_BOOTDELAY).
 func (s source) bootDelay() string {
 	if s.spoken() {
 		return "bootdelay=0"

@@ -73,9 +73,9 @@ func disk(args []string) error {
 	f.StringVar(&s.data, "data", "", "the data partition's file system, `file`")
 	f.StringVar(&s.root, "root", "", "the update root key's `file`; without it the image refuses updates")
 	f.StringVar(&s.version, "version", "", "the release's `name`")
-	f.StringVar(&s.flavour, "flavour", "release", "release, or developer: marked, and the kernel speaks on the serial port")
+	f.StringVar(&s.flavour, "flavour", "release", "release, or developer: marked, the kernel speaks on the serial port")
 	f.BoolVar(&s.console, "console", false, "the kernel speaks on the serial port of a release, too: for the lab")
-	f.StringVar(&s.factory, "factory", "", "the public key of who makes the cameras, `file`; without it none opens the console")
+	f.StringVar(&s.factory, "factory", "", "public key of who makes the cameras, `file`; without it there is none")
 	f.Int64Var(&s.time, "time", 0, "the `time` of everything in it, Unix seconds")
 	f.StringVar(&s.out, "out", "", "`folder` for the results")
 	if err := f.Parse(args); err != nil {

@@ -64,7 +64,8 @@ func fakeParts(t *testing.T, name string) source {
 // pack builds a disk as the command does.
 func pack(t *testing.T, s source, more ...string) {
 	t.Helper()
-	if err := disk(append([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent, "-init", s.init,
+	if err := disk(append([]string{"-board", s.board, "-kernel", s.kernel, "-boot", s.boot, "-agent", s.agent,
+		"-init", s.init,
 		"-busybox", s.busybox, "-wifi", s.wifi, "-data", s.data, "-root", s.root, "-version", s.version,
 		"-boot-files", s.bootFiles, "-firmware", s.firmware,
 		"-time", fmt.Sprint(s.time), "-out", s.out}, more...)); err != nil {
@@ -207,8 +208,8 @@ func TestDiskHoldsItsPartitions(t *testing.T) {
 	}
 }
 
-// TestFlavours: in a release the serial port is the console's, and nothing says developer; a developer's image is marked
-// where a person, the agent and camctl look.
+// TestFlavours: in a release the serial port is the console's, and nothing says developer; a developer's image is
+// marked where a person, the agent and camctl look.
 func TestFlavours(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -272,7 +273,8 @@ func TestRefuses(t *testing.T) {
 		"no command":    {},
 		"unknown board": {"disk", "-board", "x"},
 		"no version":    {"disk", "-board", s.board},
-		"no flavour":    {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(), "-flavour", "vanilla"},
+		"no flavour": {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(),
+			"-flavour", "vanilla"},
 		"no kernel": {"disk", "-board", s.board, "-version", "v", "-time", "1", "-out", t.TempDir(),
 			"-kernel", t.TempDir()},
 	} {

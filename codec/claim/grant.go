@@ -62,8 +62,8 @@ func ParseGrant(raw []byte, owner ed25519.PublicKey) (Grant, error) {
 	return g, nil
 }
 
-// GrantedCamera is the operational identity of the camera that a grant is for, as the grant says. Its holder, who does not
-// know the owner's key, has no way to check it.
+// GrantedCamera is the operational identity of the camera that a grant is for, as the grant says. Its holder, who does
+// not know the owner's key, has no way to check it.
 func GrantedCamera(raw []byte) (id [IDSize]byte, err error) {
 	_, m, err := pack.ParseSigned(raw, 4*MaxSize, 1)
 	if err != nil {

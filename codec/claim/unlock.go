@@ -11,9 +11,9 @@ import (
 // kindUnlock is signed for a camera's serial line and for nothing else.
 const kindUnlock = "console unlock 1"
 
-// Riddle is what a camera says on its serial line to whoever wants more than anybody may there. It says which camera this
-// is as far as who asks may know: the label's fingerprint while there is no owner, the operational identity, which only
-// the owner's people know, while there is one.
+// Riddle is what a camera says on its serial line to whoever wants more than anybody may there. It says which camera
+// this is as far as who asks may know: the label's fingerprint while there is no owner, the operational identity,
+// which only the owner's people know, while there is one.
 type Riddle struct {
 	Nonce    [NonceSize]byte    // good for one answer, within a minute
 	Hardware *label.Fingerprint // nil while the camera has an owner
@@ -58,8 +58,10 @@ func ParseRiddle(raw []byte) (Riddle, error) {
 
 // Unlock answers a Riddle: the holder of a key wants in, at this camera, now.
 type Unlock struct {
-	Nonce    [NonceSize]byte
-	Hardware label.Fingerprint // of the camera that is meant, so that no other one can pass the answer on; zero where only its ID is known
+	Nonce [NonceSize]byte
+	// Hardware is of the camera that is meant, so that no other one can pass the answer on; zero where only its ID is
+	// known.
+	Hardware label.Fingerprint
 	ID       [IDSize]byte      // its operational identity; zero: it has no owner
 	Signer   ed25519.PublicKey // who wants in
 }

@@ -26,7 +26,9 @@ func TestUnlock(t *testing.T) {
 	}
 	other := pack.Sign(kindUnlock, m, key("thief"))
 	forged.Signatures = other.Signatures
-	for name, raw := range map[string][]byte{"forged": forged.Marshal(), "another kind": pack.Sign(kindOrder, m, key("owner")).Marshal()} {
+	for name, raw := range map[string][]byte{
+		"forged": forged.Marshal(), "another kind": pack.Sign(kindOrder, m, key("owner")).Marshal(),
+	} {
 		if _, err := ParseUnlock(raw); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrSignature)
 		}

@@ -2,8 +2,8 @@
 //
 // It knows the keys of VT100 and xterm (ECMA-48, XTerm Control Sequences), UTF-8 with wide and combining characters, a
 // history and completion. A line is one row of the screen, whatever its length: what does not fit is scrolled, so that
-// it works at any width and needs no answer of the terminal. What is no key of a person does nothing: noise, a wrong baud
-// rate and binary data leave no trace on the screen. Nothing grows without bound.
+// it works at any width and needs no answer of the terminal. What is no key of a person does nothing: noise, a wrong
+// baud rate and binary data leave no trace on the screen. Nothing grows without bound.
 package edit
 
 import (

@@ -169,7 +169,7 @@ func TestKeys(t *testing.T) {
 		"return and line feed":     {"one\r\ntwo", "two", "> two"},
 		"cursor report in a line":  {"sta\x1b[24;80Rtus", "status", "> status"},
 		"an impossible report":     {"a\x1b[0;0R\x1b[9999;1R\x1b[99999999999;2R\x1b[1R\x1b[;Rb", "ab", "> ab"},
-		"left of the line":         {left + left + "a" + left + left + left + "b" + right + right + right + "c", "bac", "> bac"},
+		"left of the line":         {left + left + "a" + left + left + "b" + right + right + "c", "bac", "> bac"},
 		"alt-backspace":            {"one two\x1b\x7fx", "one x", "> one x"},
 		"escape, then another one": {"a\x1b\x1b[Db", "ba", "> ba"},
 	} {

@@ -11,8 +11,8 @@ type Pager struct {
 // More is what a pager shows while it waits for a key.
 const More = "-- more: space, Enter, q --"
 
-// NewPager cuts a text into rows of a screen. Control characters in it are shown as dots, so that no name of a network or
-// line of a log can drive the terminal.
+// NewPager cuts a text into rows of a screen. Control characters in it are shown as dots, so that no name of a network
+// or line of a log can drive the terminal.
 func NewPager(text string, columns, rows int) *Pager {
 	p := &Pager{rows: max(rows-1, 1)}
 	text = strings.TrimRight(text, "\n")

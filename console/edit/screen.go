@@ -102,7 +102,8 @@ func (e *Editor) recall(past int) {
 	e.draw()
 }
 
-// complete completes the word before the cursor as far as there is one way, and lists the ways where somebody asks twice.
+// complete completes the word before the cursor as far as there is one way, and lists the ways where somebody asks
+// twice.
 func (e *Editor) complete() {
 	if e.Complete == nil || e.Masked {
 		return
@@ -226,8 +227,8 @@ func Width(text string) (columns int) {
 	return columns
 }
 
-// runeWidth is 0 for what is written over the character before, 2 for what takes two columns (Unicode Standard Annex 11,
-// the blocks that are wide as a whole), else 1.
+// runeWidth is 0 for what is written over the character before, 2 for what takes two columns (Unicode Standard Annex
+// 11, the blocks that are wide as a whole), else 1.
 func runeWidth(r rune) int {
 	const joiner = 0x200d
 	switch {
