@@ -559,6 +559,9 @@ func TestPaging(t *testing.T) {
 		if strings.Contains(said, "line 23") {
 			t.Errorf("more than a screen: %q", said)
 		}
+		if late := b.types("\x1b[24;80R"); late != "" { // the terminal tells its size only now
+			t.Errorf("said %q", late)
+		}
 		wants(t, b.types(" "), "line 23", "line 45", "-- more")
 		wants(t, b.types("\r"), "line 46", "-- more")
 		wants(t, b.types("q"), "ocellus# ")

@@ -283,6 +283,8 @@ func (s *session) read(ctx context.Context, prompt string, masked bool) (string,
 			}
 		}
 		switch act {
+		case edit.Sized:
+			s.edit.Redraw()
 		case edit.Entered:
 			return s.edit.Line(), nil
 		case edit.Interrupt:
@@ -363,10 +365,14 @@ func (s *session) show(ctx context.Context, text string) error {
 
 // key waits for one key.
 func (s *session) key(ctx context.Context) (byte, error) {
-	p, err := s.more(ctx)
-	if err != nil {
-		return 0, err
+	for {
+		p, err := s.more(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n, key, ok := s.edit.Key(p)
+		if s.input = p[n:]; ok {
+			return key, nil
+		}
 	}
-	s.input = p[1:]
-	return p[0], nil
 }

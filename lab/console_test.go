@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,60 @@ func TestConsoleFlood(t *testing.T) {
 	}
 	if r := c.console(a.home, "status"); r.code != 0 || !strings.Contains(r.out, "healthy, has an owner") {
 		t.Errorf("afterwards: %+v", r)
+	}
+}
+
+// TestConsoleInstaller: whom the owner let in does what he was granted, and nothing once it was taken back.
+func TestConsoleInstaller(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	a := startAgent(t, agentOptions{args: []string{"--serial", c.camera}})
+	home := t.TempDir()
+	camctl := func(args ...string) string {
+		t.Helper()
+		r := tool(t, time.Minute, program("camctl"), args...)
+		if r.code != 0 {
+			t.Fatalf("camctl %s: %d %s%s", strings.Join(args, " "), r.code, r.out, r.errs)
+		}
+		return strings.TrimSpace(r.out)
+	}
+	key := camctl("owner", "make", "--home", home)
+	invitation := camctl("grant", "--home", a.home, "camera", key, "--to", "fitter", "--role", "installer",
+		"--scope", "inspect")
+	camctl("accept", "--home", home, "--name", "shop", invitation)
+	camctl("call", "--home", home, "shop", "status")
+	if r := c.console(home, "config get log", "config set log debug", "rollback", "y"); r.code != 0 ||
+		!strings.Contains(r.errs, "Unlocked for fitter, role installer") || !strings.Contains(r.out, "log: INFO") ||
+		strings.Count(r.out, `role "installer" may not`) != 2 {
+		t.Errorf("the installer: %+v", r)
+	}
+	camctl("revoke", "--home", a.home, "camera", "fitter")
+	if r := c.console(home, "config get log"); !strings.Contains(r.errs, "this key opens nothing here") {
+		t.Errorf("after the grant was taken back: %+v", r)
+	}
+}
+
+// TestConsoleMemory: what the console costs, on against off.
+func TestConsoleMemory(t *testing.T) {
+	c := newCable(t)
+	used := func(on bool) int {
+		a := startAgent(t, agentOptions{alone: true, args: []string{"--serial", c.camera},
+			config: section{"console": section{"enabled": on}}})
+		if on {
+			c.console(t.TempDir(), "help", "status")
+		}
+		bytes := int(a.metric(t, "process_resident_memory_bytes"))
+		a.stop(t)
+		return bytes
+	}
+	var off, on []int
+	for range 5 {
+		off, on = append(off, used(false)), append(on, used(true))
+	}
+	slices.Sort(off)
+	slices.Sort(on)
+	t.Logf("resident, off and on, five times each: %v %v", off, on)
+	if more := on[2] - off[2]; more > 1<<20 {
+		t.Errorf("the console takes %d bytes", more)
 	}
 }

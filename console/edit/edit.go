@@ -35,7 +35,7 @@ const (
 	TooLong       // a line that was longer than MaxLine: it is gone
 	Interrupt     // Ctrl-C; the line is gone
 	End           // Ctrl-D on an empty line
-	Sized         // the terminal told the size of its screen: Size
+	Sized         // the terminal told the size of its screen: Size, and Redraw
 )
 
 // Editor edits lines. New is the only door; it is for one goroutine.
@@ -115,6 +115,29 @@ func (e *Editor) Feed(p []byte) (n int, act Act) {
 		}
 	}
 	return n, None
+}
+
+// Key takes bytes until a person has pressed a key outside of a line, and returns it; ok is false where there was none.
+// Escape sequences are no keys here: one may be the late answer to AskSize.
+func (e *Editor) Key(p []byte) (n int, key byte, ok bool) {
+	for _, b := range p {
+		n++
+		switch size := len(e.escape); {
+		case b == 0x1b:
+			e.escape = append(e.escape[:0], b)
+		case size == 0 || b < ' ' || b > '~':
+			e.escape = e.escape[:0]
+			return n, b, true
+		case size == 1 && (b == '[' || b == 'O') || size > 1 && b < '@' && size < maxEscape:
+			e.escape = append(e.escape, b)
+		default:
+			if b == 'R' && size > 1 {
+				e.sized(string(e.escape[2:]))
+			}
+			e.escape = e.escape[:0]
+		}
+	}
+	return n, 0, false
 }
 
 // take takes one byte.
@@ -334,10 +357,7 @@ func (e *Editor) sized(parameters string) Act {
 		if err1 != nil || err2 != nil || rows < MinRows || rows > MaxRows || columns < MinColumns || columns > MaxColumns {
 			return None
 		}
-		if e.columns != columns || e.rows != rows {
-			e.columns, e.rows = columns, rows
-			e.draw()
-		}
+		e.columns, e.rows = columns, rows
 		return Sized
 	}
 	return None

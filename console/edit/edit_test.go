@@ -108,7 +108,10 @@ func typed(t testing.TB, columns int, keys string) (*Editor, *screen, []Act) {
 		if act != None {
 			acts = append(acts, act)
 		}
-		if act != None && act != Sized {
+		if act == Sized {
+			e.Redraw()
+			s.write(t, e.Screen())
+		} else if act != None {
 			e.Prompt("> ")
 			s.write(t, e.Screen())
 		}
@@ -272,6 +275,29 @@ func TestHistoryIsBounded(t *testing.T) {
 	e.Feed([]byte(strings.Repeat(up, 4*MaxHistory) + "\r"))
 	if want := fmt.Sprintf("line %d", 2*MaxHistory); e.Line() != want {
 		t.Errorf("the oldest is %q, want %q", e.Line(), want)
+	}
+}
+
+// TestKey: between two pages a sequence is no key, and a size is heeded.
+func TestKey(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"q": "q", " ": " ", "\r": "\r", "\x1b[Aq": "q", "\x1b[24;80Rx": "x", "\x1bOPx": "x", "\x1bbx": "x", "\x1b\x03": "\x03", "\x1b": "",
+		"\x1b[1": "", "": "", "\x1b[" + strings.Repeat("1", 20): "1",
+	} {
+		e := New()
+		_, key, ok := e.Key([]byte(in))
+		if got := string(key); ok && got != want || !ok && want != "" {
+			t.Errorf("%q: got %q, %v, want %q", in, got, ok, want)
+		}
+		if columns, rows := e.Size(); columns != 80 || rows != 24 {
+			t.Errorf("%q: %d columns, %d rows", in, columns, rows)
+		}
+	}
+	e := New()
+	e.Key([]byte("\x1b[50;132R"))
+	if columns, rows := e.Size(); columns != 132 || rows != 50 || len(e.Screen()) > 0 {
+		t.Errorf("%d columns, %d rows", columns, rows)
 	}
 }
 
