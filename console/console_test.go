@@ -345,7 +345,7 @@ func TestOwner(t *testing.T) {
 			"idr":          `{"coming":true}`,
 			"owner.ask":    `{"nonce":"AAEC","challenge":"AwQF"}`,
 			"owner.unbind": `{"receipt":"AAAA"}`,
-			"logs":         `[{"time":"2026-11-26T10:00:00Z","text":"level=INFO msg=hello\u001b[2J"}]`,
+			"logs":         `[{"time":"2026-11-26T10:00:00Z","level":"INFO","part":"rtsp","text":"hello\u001b[2J"}]`,
 		} {
 			b.camera.answers[name] = answer
 		}
@@ -366,7 +366,7 @@ func TestOwner(t *testing.T) {
 		wants(t, b.types("update status\r"), "state: idle")
 		wants(t, b.types("call i\t\t\tr\t\r"), "identify", "coming: yes")
 		wants(t, b.types("call idr stream=main n=3\r"), "coming")
-		wants(t, b.types("logs warn rtsp\r"), "level=INFO msg=hello.[2J")
+		wants(t, b.types("logs warn rtsp\r"), "10:00:00 INFO rtsp: hello.[2J")
 		wants(t, b.types("reset\r"), "for good. Go on?")
 		wants(t, b.types("y\r"), "order AAAQE AMCAK")
 		wants(t, b.types("reset AAAQE\r"), "receipt AAAA")

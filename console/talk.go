@@ -253,8 +253,10 @@ func logs(s *session, ctx context.Context, words []string) error {
 	}
 	raw, err := s.askNow(ctx, "logs", args)
 	var lines []struct {
-		Time time.Time `json:"time"`
-		Text string    `json:"text"`
+		Time  time.Time `json:"time"`
+		Level string    `json:"level"`
+		Part  string    `json:"part"`
+		Text  string    `json:"text"`
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, &lines)
@@ -264,7 +266,7 @@ func logs(s *session, ctx context.Context, words []string) error {
 	}
 	var b strings.Builder
 	for _, l := range lines {
-		b.WriteString(l.Text + "\n")
+		fmt.Fprintf(&b, "%s %s %s: %s\n", l.Time.Format(time.TimeOnly), l.Level, l.Part, l.Text)
 	}
 	return s.show(ctx, b.String())
 }

@@ -134,6 +134,17 @@ func (t teller) Do(ctx context.Context, who access.Identity, name string, args j
 	return json.Marshal(result)
 }
 
+// probed is the answer to probe. Its keys are wire format: only ever added.
+type probed struct {
+	Board string   `json:"board"`
+	Lines []string `json:"lines"` // for people
+}
+
+// probeCommand tells what the board has, as agent probe does, without opening anything.
+func (a *agent) probeCommand(context.Context, none) (any, error) {
+	return probed{a.board.Name, strings.Split(strings.TrimRight(string(a.hardware()), "\n"), "\n")}, nil
+}
+
 // Follow implements console.Camera.
 func (t teller) Follow(ctx context.Context, f console.LogFilter, tell func(line string)) error {
 	err := t.a.journal.Follow(ctx, logring.Filter{Level: f.Level, Part: f.Part}, func(l logring.Line, lost uint64) error {

@@ -31,6 +31,7 @@ func (a *agent) controlCommands() []command {
 		{"identify", access.Inspect, 15 * time.Second, with(a.identify)},
 		{"idr", access.Watch, 2 * time.Second, with(a.idr)},
 		{"logs", access.Configure, 2 * time.Second, with(a.logs)},
+		{"probe", access.Inspect, 5 * time.Second, with(a.probeCommand)},
 		{"selftest", access.Test, 60 * time.Second, with(a.selftest)},
 		{"support", access.Configure, 30 * time.Second, with(a.support)},
 		{"reboot", access.Configure, 5 * time.Second, with(a.reboot)},
