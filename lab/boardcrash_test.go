@@ -42,8 +42,8 @@ func remembers(t *testing.T, b *virt.Board, why, text string, board bool) begun 
 	return told
 }
 
-// boardDies: what the agent died of is known to the next one, though the board has no disk for it: init saw the end, the
-// runtime's last words lay in memory.
+// boardDies: what the agent died of is known to the next one, though the board has no disk for it: init saw the end,
+// the runtime's last words lay in memory.
 func boardDies(t *testing.T, b *virt.Board) {
 	b.Sh("kill -ABRT " + agentPID(b))
 	b.Expect(`init: .* agent ended`, playLimit)
@@ -111,7 +111,8 @@ func checkSelftest(t *testing.T, b *virt.Board) {
 	for _, p := range got.Parts {
 		results = append(results, p.Part+" "+p.Result)
 	}
-	want := []string{"lamp absent", "button pass", "camera pass", "radio pass", "storage pass", "vault pass", "watchdog pass"}
+	want := []string{"lamp absent", "button pass", "camera pass", "radio pass", "storage pass", "vault pass",
+		"watchdog pass"}
 	if !slices.Equal(results, want) {
 		t.Errorf("got %s", raw)
 	}

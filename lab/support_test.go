@@ -41,10 +41,13 @@ func TestSupport(t *testing.T) {
 	box := label(t, a)
 	owner := newPhone(t)
 	owner.says(t, 0, "pair", "--camera", a.ports.Web, "--label", box)
-	if r := owner.ctl(t, time.Minute, simPassword, "network", "join", "camera", "--ssid", simNetwork, "--country", "DE"); r.code != 0 {
+	join := func(ssid, password string) ran {
+		return owner.ctl(t, time.Minute, password, "network", "join", "camera", "--ssid", ssid, "--country", "DE")
+	}
+	if r := join(simNetwork, simPassword); r.code != 0 {
 		t.Fatalf("join: %s", r.errs)
 	}
-	if r := owner.ctl(t, time.Minute, homePassword, "network", "join", "camera", "--ssid", homeSSID, "--country", "DE"); r.code != 1 {
+	if r := join(homeSSID, homePassword); r.code != 1 {
 		t.Fatalf("join of a network that is not there: exit code %d: %s", r.code, r.errs)
 	}
 	owner.says(t, 0, "call", "camera", "viewer.add", "name="+viewerName)
@@ -69,9 +72,9 @@ func (a *agent) dies(t *testing.T, sig syscall.Signal) *agent {
 		t.Fatal(err)
 	}
 	a.ended <- <-a.ended
-	next := startAgent(t, agentOptions{state: a.state, hold: filepath.Join(t.TempDir(), "nothing.png"), config: section{
-		"log": "DEBUG", "control": section{"broker": "mqtts://127.0.0.1:1", "username": brokerUser, "password": brokerSecret}}})
-	return next
+	nothing := filepath.Join(t.TempDir(), "nothing.png")
+	return startAgent(t, agentOptions{state: a.state, hold: nothing, config: section{"log": "DEBUG", "control": section{
+		"broker": "mqtts://127.0.0.1:1", "username": brokerUser, "password": brokerSecret}}})
 }
 
 // said asks at the local socket for a command that there is not; the agent logs its name.
@@ -150,7 +153,8 @@ func lastWords(values []carve.Value) []byte {
 		fmt.Fprintf(&b, "%s %q %x %s %s; ", v.Bytes, v.Bytes, v.Bytes, base64.StdEncoding.EncodeToString(v.Bytes),
 			url.QueryEscape(string(v.Bytes)))
 	}
-	b.WriteString("end of it\n\ngoroutine 7 [running]:\nmain.planted(0xc000012345)\n\t/build/cmd/agent/planted.go:42 +0x1d\n")
+	b.WriteString("end of it\n\ngoroutine 7 [running]:\n" +
+		"main.planted(0xc000012345)\n\t/build/cmd/agent/planted.go:42 +0x1d\n")
 	return b.Bytes()
 }
 
@@ -161,7 +165,8 @@ func checkSupport(t *testing.T, a *agent, owner phone, planted belongings) {
 	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("saved, and nobody agreed: %v", err)
 	}
-	for _, words := range []string{"the last lines of the log", "Taken out of every file", "names and passwords of networks"} {
+	for _, words := range []string{"the last lines of the log", "Taken out of every file",
+		"names and passwords of networks"} {
 		if !strings.Contains(asked.errs, words) {
 			t.Errorf("it does not say %q before it is saved:\n%s", words, asked.errs)
 		}
@@ -176,7 +181,8 @@ func checkSupport(t *testing.T, a *agent, owner phone, planted belongings) {
 	for name, text := range files {
 		fmt.Fprintf(&all, "== %s\n%s", name, text)
 	}
-	for what, content := range map[string][]byte{"bundle": all.Bytes(), "packed bundle": raw, "what camctl says": []byte(asked.errs)} {
+	for what, content := range map[string][]byte{"bundle": all.Bytes(), "packed bundle": raw,
+		"what camctl says": []byte(asked.errs)} {
 		r, err := carve.Look(bytes.NewReader(content), int64(len(content)), planted.values, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -214,16 +220,17 @@ func checkUseful(t *testing.T, files map[string]string) {
 	if len(crashes) != 2 || len(starts) != 3 || starts[0].Why != "panic" || starts[2].Why != "first" {
 		t.Fatalf("got %+v, %+v", starts, crashes)
 	}
-	if c := crashes[0]; !slices.Equal(c.Stack, []string{"main.planted planted.go:42"}) || !strings.HasPrefix(c.Text, "fatal error: ") {
+	if c := crashes[0]; !slices.Equal(c.Stack, []string{"main.planted planted.go:42"}) ||
+		!strings.HasPrefix(c.Text, "fatal error: ") {
 		t.Errorf("got %+v", c)
 	}
 	if c := crashes[1]; !strings.Contains(c.Text, "SIGABRT") || len(c.Stack) == 0 || len(c.Log) < 10 {
 		t.Errorf("a real death: got %+v", c)
 	}
 	for name, words := range map[string]string{
-		"log.txt": `local command command=*** who="uid`, "versions.json": `"kernel"`, "status.json": `"streams"`, "storage.json": `"free_bytes"`,
-		"hardware.txt": "camera: ", "network.json": `"state"`, "config.json": "streams.main.bitrate", "events.json": "agent.crashed",
-		"README.txt": "log.txt",
+		"log.txt": `local command command=*** who="uid`, "versions.json": `"kernel"`, "status.json": `"streams"`,
+		"storage.json": `"free_bytes"`, "hardware.txt": "camera: ", "network.json": `"state"`,
+		"config.json": "streams.main.bitrate", "events.json": "agent.crashed", "README.txt": "log.txt",
 	} {
 		if !strings.Contains(files[name], words) {
 			t.Errorf("%s: no %q in it:\n%s", name, words, tail(files[name], 600))

@@ -93,7 +93,8 @@ func TestButtonGone(t *testing.T) {
 	if err := button.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p := &presser{button: button, show: func(hal.Pattern) error { return nil }, reset: func() {}, heard: func() {}, log: silent()}
+	p := &presser{button: button, show: func(hal.Pattern) error { return nil }, reset: func() {},
+		heard: func() {}, log: silent()}
 	if err := p.Run(t.Context()); err == nil {
 		t.Error("got no error")
 	}

@@ -58,8 +58,8 @@ func outliving(state, name string) string {
 	return filepath.Join(state, name)
 }
 
-// openOutliving opens such a file and returns what is in it, at most most bytes. The folder may be everybody's: a link, or
-// another user's file, is refused.
+// openOutliving opens such a file and returns what is in it, at most most bytes. The folder may be everybody's: a link,
+// or another user's file, is refused.
 func openOutliving(path string, most int64) (*os.File, []byte, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {

@@ -29,7 +29,8 @@ func TestCrashIsTold(t *testing.T) {
 	r := startAlone(t, state)
 	owner := becomeOwner(t, r.ports.Web, r.label)
 	var doc statusDocument
-	if code := owner.ask(t, "status", none{}, &doc); code != codeOK || doc.Start.Why != blackbox.First || doc.Crashes != 0 {
+	code := owner.ask(t, "status", none{}, &doc)
+	if code != codeOK || doc.Start.Why != blackbox.First || doc.Crashes != 0 {
 		t.Fatalf("the first start: %s %+v", code, doc.Start)
 	}
 	if code := r.stop(); code != 0 {
@@ -49,8 +50,8 @@ func TestCrashIsTold(t *testing.T) {
 	}
 	c := told.Crashes[0]
 	if told.Starts[0].Why != blackbox.Panic || told.Starts[1].Ended != "stopped" || told.Starts[0].Board ||
-		c.Build.Release != release || c.Build.Slot != "a" || !slices.Equal(c.Stack, []string{"main.(*agent).look look.go:61"}) ||
-		strings.Contains(c.Text, "hunter2") || !strings.Contains(c.Text, "no such network") || len(c.Log) < 5 {
+		c.Build.Release != release || c.Build.Slot != "a" ||
+		!slices.Equal(c.Stack, []string{"main.(*agent).look look.go:61"}) || strings.Contains(c.Text, "hunter2") || !strings.Contains(c.Text, "no such network") || len(c.Log) < 5 {
 		t.Errorf("got %+v", told)
 	}
 	var events []struct {

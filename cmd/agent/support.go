@@ -68,8 +68,8 @@ func (s supportAnswer) apart() (rest any, blob []byte) {
 }
 
 // hiddenWords is what every bundle says of what is not in it.
-const hiddenWords = "Taken out of every file, and replaced by ***: names and passwords of networks, passwords, keys, tokens, " +
-	"serial numbers, the label, MAC addresses, names of people. There is no picture and no sound in it."
+const hiddenWords = "Taken out of every file, and replaced by ***: names and passwords of networks, passwords, keys, " +
+	"tokens, serial numbers, the label, MAC addresses, names of people. There is no picture and no sound in it."
 
 // support makes a bundle, or tells a piece of the last one.
 func (a *agent) support(ctx context.Context, args supportArgs) (any, error) {

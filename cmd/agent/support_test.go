@@ -71,7 +71,8 @@ func TestSupportPieces(t *testing.T) {
 	}
 	var whole []byte
 	for len(whole) < about.Bytes {
-		if code := owner.ask(t, "support", supportArgs{about.ID, len(whole)}, &piece); code != codeOK || len(piece.Data) == 0 {
+		code := owner.ask(t, "support", supportArgs{about.ID, len(whole)}, &piece)
+		if code != codeOK || len(piece.Data) == 0 {
 			t.Fatalf("at %d: %s", len(whole), code)
 		}
 		whole = append(whole, piece.Data...)

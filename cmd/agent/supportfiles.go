@@ -26,7 +26,8 @@ func (a *agent) gather(context.Context) []supported {
 		{Name: "versions.json", About: "releases, slots, kernel, how far an update is", text: inJSON(a.versions())},
 		{Name: "status.json", About: "camera, streams, readers and parts at this moment", text: inJSON(a.status(time.Now()))},
 		{Name: "config.json", About: "the configuration; passwords and keys are left out", text: inJSON(a.shownConfig())},
-		{Name: "network.json", About: "how the camera stands in its Wi-Fi network, without its name", text: inJSON(a.shownNetwork())},
+		{Name: "network.json", About: "how the camera stands in its Wi-Fi network, without its name",
+			text: inJSON(a.shownNetwork())},
 		{Name: "boots.json", About: "the last starts, and why each began", text: inJSON(a.begun().Starts)},
 		{Name: "crashes.json", About: "the last crashes: where, and what was logged before", text: inJSON(a.begun().Crashes)},
 		{Name: "events.json", About: "what the camera told its owner last", text: inJSON(a.toldEvents())},
@@ -89,7 +90,8 @@ func (a *agent) shownNetwork() any {
 		SignalDB int              `json:"signal_dbm,omitempty"`
 		MHz      int              `json:"frequency_mhz,omitempty"`
 		Security string           `json:"security,omitempty"`
-	}{s.State, s.Reason, s.Reason.Text(), s.Link.Address.IsValid(), s.Link.Signal, s.Link.Frequency, string(s.Link.Security)}
+	}{s.State, s.Reason, s.Reason.Text(), s.Link.Address.IsValid(), s.Link.Signal, s.Link.Frequency,
+		string(s.Link.Security)}
 }
 
 func (a *agent) begun() rebooted {

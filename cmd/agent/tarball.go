@@ -11,8 +11,8 @@ import (
 // tarBlock is the size of a block of a tar, in bytes.
 const tarBlock = 512
 
-// packed is files in a folder as a tar (POSIX.1-1988 ustar) in gzip. archive/tar knows every tar of the last forty years,
-// and would cost a board 45 kB; these are small texts with short names.
+// packed is files in a folder as a tar (POSIX.1-1988 ustar) in gzip. archive/tar knows every tar of the last forty
+// years, and would cost a board 45 kB; these are small texts with short names.
 func packed(folder string, files []supported, now time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -210,7 +210,8 @@ func (b *Box) add(c Crash) *Crash {
 
 // same reports whether two crashes have one cause. Two resets by the watchdog are two: nobody knows where they hung.
 func (c Crash) same(o Crash) bool {
-	return c.Cause == Panic && c.Cause == o.Cause && c.Part == o.Part && c.Build == o.Build && slices.Equal(c.Stack, o.Stack)
+	return c.Cause == Panic && c.Cause == o.Cause && c.Part == o.Part && c.Build == o.Build &&
+		slices.Equal(c.Stack, o.Stack)
 }
 
 func (b *Box) store() error {

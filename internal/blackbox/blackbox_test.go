@@ -53,7 +53,8 @@ func TestCauses(t *testing.T) {
 		crash bool
 	}{
 		{"ordered", "asked by a command", Facts{Kernel: "k2"}, Ordered, "asked by a command", true, false},
-		{"ordered, and the watchdog's flag still stands", "update", Facts{Kernel: "k2", Watchdog: true}, Ordered, "update", true, false},
+		{"ordered, and the watchdog's flag still stands", "update", Facts{Kernel: "k2", Watchdog: true}, Ordered,
+			"update", true, false},
 		{"stopped and started", "stopped", Facts{Kernel: "k1"}, Ordered, "stopped", false, false},
 		{"panic", "", Facts{Kernel: "k1", Died: died, Init: "code 2"}, Panic,
 			"panic: runtime error: index out of range [3] with length 2 [recovered]", false, true},
@@ -95,13 +96,14 @@ func TestBounds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "box")
 	var b *Box
 	for i := range 3 * maxStarts {
-		b, _, _ = open(t, path, Facts{Kernel: "k", Init: "signal 9", Died: strings.Replace(died, "look", fmt.Sprint("look", i), 1),
+		b, _, _ = open(t, path, Facts{Kernel: "k", Died: strings.Replace(died, "look", fmt.Sprint("look", i), 1),
 			Log: slices.Repeat([]string{strings.Repeat("ü", maxText)}, 3*maxLog)})
 	}
 	starts, crashes := b.Starts(), b.Crashes()
 	if len(starts) != maxStarts || starts[0].Number != 3*maxStarts || len(crashes) != maxCrashes ||
 		crashes[0].Number != 3*maxStarts {
-		t.Errorf("%d starts, %d crashes, the newest are %d and %d", len(starts), len(crashes), starts[0].Number, crashes[0].Number)
+		t.Errorf("%d starts, %d crashes, the newest are %d and %d", len(starts), len(crashes), starts[0].Number,
+			crashes[0].Number)
 	}
 	if c := crashes[0]; len(c.Log) != maxLog || len(c.Log[0]) > maxText || !utf8.ValidString(c.Log[0]) {
 		t.Errorf("%d lines of %d bytes", len(c.Log), len(c.Log[0]))
@@ -126,8 +128,9 @@ func TestSameAgain(t *testing.T) {
 	}
 	again, _, _ := open(t, path, Facts{Kernel: "k2"})
 	list := again.Crashes()
+	here := func(f string) bool { return strings.Contains(f, "TestSameAgain blackbox_test.go:") }
 	if len(list) != 2 || list[0].Part != "rtsp" || list[1].Times != 9 || list[1].Text != "panic: nil map" ||
-		!slices.ContainsFunc(list[1].Stack, func(f string) bool { return strings.Contains(f, "TestSameAgain blackbox_test.go:") }) {
+		!slices.ContainsFunc(list[1].Stack, here) {
 		t.Errorf("got %+v", list)
 	}
 }

@@ -262,8 +262,8 @@ func stored(s Store, f Filter, below uint64) (all []Line) {
 	return all
 }
 
-// Follow shows each line that a filter takes as it comes, until ctx ends or see returns an error. Who is slower than the
-// log loses lines, never holds it up: lost is how many went by unseen before this one.
+// Follow shows each line that a filter takes as it comes, until ctx ends or see returns an error. Who is slower than
+// the log loses lines, never holds it up: lost is how many went by unseen before this one.
 func (r *Ring) Follow(ctx context.Context, f Filter, see func(l Line, lost uint64) error) error {
 	r.mu.Lock()
 	next := r.seq + 1

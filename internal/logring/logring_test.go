@@ -53,17 +53,18 @@ func messages(lines []Line) (all []string) {
 func TestLine(t *testing.T) {
 	t.Parallel()
 	r, log := newRing(t, "")
-	log.With("part", "stream", "camera", "vivid").WithGroup("g").Warn("stalled for swordfish", "n", 3, "rate", 2.5, "on", true,
-		"after", 2*time.Second, "err", errors.New("no swordfish here"), "raw", []byte("swordfish"), "bad", math.Inf(1),
+	log.With("part", "stream", "camera", "vivid").WithGroup("g").Warn("stalled for swordfish", "n", 3, "rate", 2.5,
+		"on", true, "after", 2*time.Second, "err", errors.New("no swordfish here"), "raw", []byte("swordfish"), "bad", math.Inf(1),
 		"wifi", slog.GroupValue(slog.String("ssid", "Home"), slog.Int("signal_dbm", -60)), "text", "a b")
 	got := r.Lines(Filter{})
 	if len(got) != 1 {
 		t.Fatalf("%d lines", len(got))
 	}
 	l := got[0]
-	const want = `stalled for *** camera=vivid g.n=3 g.rate=2.5 g.on=true g.after=2s g.err="no *** here" g.raw="9 bytes" ` +
-		`g.bad=+Inf g.wifi.ssid=*** g.wifi.signal_dbm=-60 g.text="a b"`
-	if l.Text() != want || l.Part != "stream" || l.Level != "WARN" || l.Seq != 1 || time.Since(l.Time).Abs() > time.Minute {
+	const want = `stalled for *** camera=vivid g.n=3 g.rate=2.5 g.on=true g.after=2s g.err="no *** here" ` +
+		`g.raw="9 bytes" g.bad=+Inf g.wifi.ssid=*** g.wifi.signal_dbm=-60 g.text="a b"`
+	if l.Text() != want || l.Part != "stream" || l.Level != "WARN" || l.Seq != 1 ||
+		time.Since(l.Time).Abs() > time.Minute {
 		t.Errorf("got %+v\n%s\nwant %s", l, l.Text(), want)
 	}
 	log.Info(strings.Repeat("ü", maxLine) + "swordfish")
@@ -252,7 +253,8 @@ func TestAge(t *testing.T) {
 	s := place(filepath.Join(t.TempDir(), "log"))
 	now := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 	for i, days := range []int{30, 20, 3, -9} {
-		if err := s.Store(nameOf(uint64(i+1)), encode([]Line{{Seq: uint64(i + 1), Time: now.AddDate(0, 0, -days)}})); err != nil {
+		lines := []Line{{Seq: uint64(i + 1), Time: now.AddDate(0, 0, -days)}}
+		if err := s.Store(nameOf(lines[0].Seq), encode(lines)); err != nil {
 			t.Fatal(err)
 		}
 		if err := trim(s, now); err != nil {
@@ -340,7 +342,8 @@ func TestGolden(t *testing.T) {
 		t.Errorf("got %+v, %v", back, err)
 	}
 	newer := bytes.Replace(want, []byte(`{"version":1}`), []byte(`{"version":2,"x":1}`), 1)
-	if back, err := decode(bytes.Replace(newer, []byte(`"seq":41`), []byte(`"new":{},"seq":41`), 1)); err != nil || len(back) != 2 {
+	newer = bytes.Replace(newer, []byte(`"seq":41`), []byte(`"new":{},"seq":41`), 1)
+	if back, err := decode(newer); err != nil || len(back) != 2 {
 		t.Errorf("a newer release's: %d lines, %v", len(back), err)
 	}
 }

@@ -1,7 +1,7 @@
 // Package redact takes out of text what nobody may read in a log, a crash record or a support bundle.
 //
-// It stands at the sink: whatever is about to be kept or sent goes through it, whoever wrote it. Three rules take things
-// out, and each alone would be too weak: values that the camera knows of itself (Know), however they are spelled; names
+// It stands at the sink: whatever is about to be kept or sent goes through it, whoever wrote it. Three rules take
+// things out, and each alone would be too weak: values that the camera knows of itself (Know), however they are spelled; names
 // of fields behind which such a value stands (Secret); and shapes (addresses of network cards, user and password in a
 // URL, PEM, long runs of digits and letters), for what nobody knows.
 //

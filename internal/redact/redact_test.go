@@ -36,7 +36,8 @@ func TestShapes(t *testing.T) {
 		{"header", "Authorization: Bearer abcdefghijkl", "Authorization: *** ***"},
 		{"hexadecimal", strings.Repeat("0a", 16), "***"},
 		{"base64", "k=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("aK9z", 10))), "k=***"},
-		{"path", "/build/ocellus/ocellus/internal/supervise/supervise.go:61", "/build/ocellus/ocellus/internal/supervise/supervise.go:61"},
+		{"path", "/build/ocellus/ocellus/internal/supervise/supervise.go:61",
+			"/build/ocellus/ocellus/internal/supervise/supervise.go:61"},
 		{"address", "main.run(0xc000123456, {0x12345678, 0xa})", "main.run(0xc000123456, {0x12345678, 0xa})"},
 	} {
 		if got := r.Text(c.text); got != c.want {
@@ -97,7 +98,8 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	var r Redactor
 	r.Know("test", "swordfish")
-	const text = `{"log":["a \"swordfish\" b","token=\"x\" n=1"],"n":1e3,"serial":4711,"mac":null,"swordfish":{"ssid":["a"]}}`
+	const text = `{"log":["a \"swordfish\" b","token=\"x\" n=1"],"n":1e3,"serial":4711,"mac":null,` +
+		`"swordfish":{"ssid":["a"]}}`
 	const want = `{"***":{"ssid":"***"},"log":["a \"***\" b","token=\"***\" n=1"],"mac":null,"n":1e3,"serial":"***"}`
 	got, err := r.JSON([]byte(text))
 	var flat bytes.Buffer

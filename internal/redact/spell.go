@@ -66,7 +66,8 @@ func pairs(digits, between string) string {
 	return strings.Join(list, between)
 }
 
-// escaped is every byte as a program writes it that trusts no SSID: \x47\x72, wpa_supplicant's own for what is not ASCII.
+// escaped is every byte as a program writes it that trusts no SSID: \x47\x72, wpa_supplicant's own for what is not
+// ASCII.
 func escaped(value string) string {
 	var b strings.Builder
 	for _, c := range []byte(value) {
