@@ -86,6 +86,12 @@ func TestControl(t *testing.T) {
 	a.stopsStream(t)
 	own := []string{"--broker", "mqtts://" + a.ports.MQTT, "--ca", filepath.Join(a.state, "broker.pem")}
 	a.reached(t, own...)
+	bundle := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	r := tool(t, time.Minute, program("camctl"), append([]string{"support", "--home", a.home, "camera", "--yes", "-o", bundle},
+		own...)...)
+	if raw, err := os.ReadFile(bundle); r.code != 0 || err != nil || unpackSupport(t, raw)["log.txt"] == "" {
+		t.Errorf("a support bundle over the broker: %d %s, %v", r.code, r.errs, err)
+	}
 	other := mosquitto(t)
 	if r := a.call(t, "set", "control.broker="+other); r.code != 0 {
 		t.Fatalf("another broker: %s", r.errs)

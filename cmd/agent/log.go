@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -101,12 +102,12 @@ func (a *agent) ownersSecrets() []secret.Secret {
 	h := a.owner.Hardware()
 	l := h.Label()
 	list := []secret.Secret{l.Secret.Printed(), secret.Secret(l.Fingerprint.String()), secret.Secret(l.Fingerprint[:]),
-		secret.Secret(h.Private().Seed()), secret.Secret(a.safe.key[:])}
+		secret.Secret(h.Private().Seed()), secret.Secret(h.Public()), secret.Secret(a.safe.key[:])}
 	if text, err := l.Text(); err == nil {
 		list = append(list, text)
 	}
 	if id, key, err := a.owner.Operational(); err == nil {
-		list = append(list, secret.Secret(id[:]), secret.Secret(key.Seed()))
+		list = append(list, secret.Secret(id[:]), secret.Secret(key.Seed()), secret.Secret(key[ed25519.SeedSize:]))
 	}
 	return list
 }

@@ -36,6 +36,7 @@ func TestShapes(t *testing.T) {
 		{"header", "Authorization: Bearer abcdefghijkl", "Authorization: *** ***"},
 		{"hexadecimal", strings.Repeat("0a", 16), "***"},
 		{"base64", "k=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("aK9z", 10))), "k=***"},
+		{"base64 without a digit", "+/eeZPFjSPqRaAAWmGhjngCOWAubmyjwVUzhOlrohlc=", "***"},
 		{"path", "/build/ocellus/ocellus/internal/supervise/supervise.go:61",
 			"/build/ocellus/ocellus/internal/supervise/supervise.go:61"},
 		{"address", "main.run(0xc000123456, {0x12345678, 0xa})", "main.run(0xc000123456, {0x12345678, 0xa})"},

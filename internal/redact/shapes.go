@@ -65,10 +65,11 @@ func hideAssigned(text string) string {
 	return name + secret.Mask
 }
 
-// hideRun hides a run that is no word of a language: it has capitals, small letters and digits. Paths have less.
+// hideRun hides a run that is no word of a language: it has capitals, small letters, and digits or what else base64 has
+// and a path has not.
 func hideRun(text string) string {
 	if strings.ContainsFunc(text, unicode.IsUpper) && strings.ContainsFunc(text, unicode.IsLower) &&
-		strings.ContainsFunc(text, unicode.IsDigit) {
+		strings.ContainsAny(text, "0123456789+=") {
 		return secret.Mask
 	}
 	return text
