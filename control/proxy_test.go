@@ -149,9 +149,9 @@ func (p *proxy) storm() (calm func()) {
 	return sync.OnceFunc(func() { close(stop); <-ended })
 }
 
-// TestRulesInStorm: the whole suite of what a message may be wrong in, over a real broker and a line that is cut, slow and
-// silent by turns, each message again and again as phones and brokers do. The verdicts are the same; what is right is done
-// once.
+// TestRulesInStorm: the whole suite of what a message may be wrong in, over a real broker and a line that is cut, slow
+// and silent by turns, each message again and again as phones and brokers do. The verdicts are the same; what is right
+// is done once.
 func TestRulesInStorm(t *testing.T) {
 	t.Parallel()
 	m, c := openMosquitto(t)
@@ -188,8 +188,8 @@ func TestRulesInStorm(t *testing.T) {
 	}
 }
 
-// verdict says a message until it is judged, and looks whether that is right. What is not at a topic of the camera's never
-// comes to it.
+// verdict says a message until it is judged, and looks whether that is right. What is not at a topic of the camera's
+// never comes to it.
 func (p *place) verdict(sender *phone, tt rule, said Message, say func()) {
 	p.t.Helper()
 	ours := strings.HasPrefix(string(said.Topic), envelope.Camera(p.camera)+"/")

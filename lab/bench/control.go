@@ -214,7 +214,8 @@ func (r *rig) rest(ctx context.Context, o agentOptions) (float64, error) {
 		if _, err := r.people(ctx, p, 1); err != nil {
 			return 0, err
 		}
-		_, err := r.camctl(ctx, filepath.Join(r.dir, "owner"), "call", "camera", "status", "--broker", o.broker, "--times", "50")
+		_, err := r.camctl(ctx, filepath.Join(r.dir, "owner"), "call", "camera", "status", "--broker", o.broker,
+			"--times", "50")
 		if err != nil {
 			return 0, err
 		}
