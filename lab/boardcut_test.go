@@ -35,6 +35,12 @@ func TestBoardPowerCut(t *testing.T) {
 // recorded is the run, to be proved.
 func (r *recording) recorded() powercut.Run {
 	r.t.Helper()
+	return r.recordedOn(virt.Image(r.t, r.arch, "disk.img"))
+}
+
+// recordedOn is the run of a board that began with another disk.
+func (r *recording) recordedOn(disk string) powercut.Run {
+	r.t.Helper()
 	open := func(name string) (*os.File, int64) {
 		f, err := os.Open(name)
 		if err != nil {
@@ -47,7 +53,7 @@ func (r *recording) recorded() powercut.Run {
 		}
 		return f, info.Size()
 	}
-	base, size := open(virt.Image(r.t, r.arch, "disk.img"))
+	base, size := open(disk)
 	file, length := open(r.log())
 	l, err := disklog.Read(file, length)
 	if err != nil {
@@ -145,6 +151,16 @@ func (r *recording) listMistakes(l *disklog.Log) []mistake {
 // boots boots a disk of each confirmed slot and one of a trial, those that lost most: the board comes up as the proof
 // says, its agent streams and takes a viewer.
 func (r *recording) boots(t *testing.T, run powercut.Run, report *powercut.Report) {
+	r.eachSample(t, run, report, func(b *recording, cut disklog.Cut) {
+		b.keeps(r.story["/agent/"+ownerFile], run.Log.Instant(cut.Before))
+		b.streams()
+	})
+}
+
+// eachSample boots the disks that were chosen, and lets each be looked at once the slot runs that the proof says.
+func (r *recording) eachSample(t *testing.T, run powercut.Run, report *powercut.Report,
+	look func(b *recording, cut disklog.Cut)) {
+	t.Helper()
 	base := disklog.NewDisk(run.Base, run.Size)
 	saver, err := disklog.NewSaver(run.Base, 0, run.Size)
 	if err != nil {
@@ -161,10 +177,9 @@ func (r *recording) boots(t *testing.T, run powercut.Run, report *powercut.Repor
 				t.Fatal(err)
 			}
 			t.Logf("cut at %v", s.cut)
-			b := &recording{t: t, Board: virt.Boot(t, virt.Options{Arch: r.arch, Disk: disk})}
+			b := &recording{t: t, arch: r.arch, Board: virt.Boot(t, virt.Options{Arch: r.arch, Disk: disk})}
 			b.runs(s.runs)
-			b.keeps(r.story["/agent/"+ownerFile], run.Log.Instant(s.cut.Before))
-			b.streams()
+			look(b, s.cut)
 		})
 	}
 }

@@ -36,6 +36,7 @@ func TestBoardSlots(t *testing.T) {
 		b := virt.Boot(t, virt.Options{Arch: arch, Lab: virt.Lab{Files: bring}})
 		s := slotStory{b, arch, image}
 		b.Test("confirmed spends no tries", s.confirmed)
+		b.Test("trial of a slot that was never written", s.neverWritten)
 		b.Test("trial with a damaged FIT", s.damagedFIT)
 		b.Test("trial with a damaged root", s.damagedRoot)
 		b.Test("trial that panics", s.panics)
@@ -173,6 +174,16 @@ func partition(t *testing.T, disk string, offset, size int64) []byte {
 	return raw
 }
 
+// neverWritten: a record that arms a slot with nothing in it, whoever wrote it, gains nothing.
+func (s slotStory) neverWritten(t *testing.T) {
+	s.tries(t, 3)
+	s.runs(t, "a confirmed")
+	s.wants(t, map[string]string{"st_slot": "a", "st_try": "none", "st_left": "0", "st_fail": "b", "st_why": "image"})
+	if n := s.boots("b", "trial"); n != 0 {
+		t.Errorf("the empty slot was booted %d times", n)
+	}
+}
+
 // damagedFIT: U-Boot finds it out and takes no try.
 func (s slotStory) damagedFIT(t *testing.T) {
 	s.write(t, "good")
@@ -273,6 +284,7 @@ func (s slotStory) noRecordNoA(t *testing.T) {
 	}
 	want := []string{
 		"a, confirmed",                         // confirmed
+		"a, confirmed",                         // neverWritten
 		"a, confirmed",                         // damagedFIT
 		"b, trial", "b, trial", "a, confirmed", // damagedRoot
 		"b, trial", "a, confirmed", // panics

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,23 +14,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocellus/ocellus/lab/disklog"
 	"github.com/ocellus/ocellus/lab/virt"
 )
 
-// TestBoardUpdate updates a board over HTTP from a repository that camctl made, through the real boot loader, then feeds
-// it releases that must not stay. On arm64 the list is longer.
+// TestBoardUpdate updates a board by every carrier from a repository that camctl made, through the real boot loader, then
+// feeds it releases that must not stay. On arm64 the list is longer, and the disk of the first update is recorded: the
+// power is cut at every point of it. While somebody watches, there is one board; the rest goes on at the same time.
 func TestBoardUpdate(t *testing.T) {
 	need(t, "dumpimage")
+	need(t, "sgdisk")
 	eachArch(t, func(t *testing.T, arch string) {
-		s := newUpdated(t, arch)
+		s, first := newUpdated(t, arch)
 		s.b.Test("over HTTP", s.overHTTP)
+		t.Parallel()
+		if s.recorded != nil {
+			s.b.Test("power cuts", func(t *testing.T) { s.cuts(t, first) })
+		}
 		s.b.Test("an agent that crashes, in 2100", s.crashes)
+		s.b.Test("a delta, and an agent that hangs", s.hangs)
 		if arch != "arm64" {
 			return
 		}
-		s.b.Test("a kernel that panics late, after 50 roots", s.panics)
-		s.b.Test("a delta, and an agent that hangs", s.hangs)
-		s.b.Test("a kernel that does nothing", s.halts)
+		s.b.Test("a kernel that panics late, after 50 roots, by phone", s.panics)
+		s.b.Test("a kernel that does nothing, on a card", s.halts)
 		s.b.Test("100 power cycles", s.cycles)
 	})
 }
@@ -41,16 +49,28 @@ type updated struct {
 	here    string // the slot that is confirmed
 	other   string
 	version string // in it
+
+	recorded *recording // nil: the disk is not recorded
+	since    disklog.Instant
 }
 
 // updateLimit is for everything of a whole update on a busy machine: writing, verifying, restarts, the trial.
 const updateLimit = 5 * time.Minute
 
-func newUpdated(t *testing.T, arch string) *updated {
+// newUpdated boots a board with release 1.0.0 that looks for updates at a publisher's. first is the disk that it began
+// with.
+func newUpdated(t *testing.T, arch string) (s *updated, first string) {
 	t.Helper()
 	p := newPublisher(t)
-	base := p.pack(arch, "1.0.0")
-	b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Lab: virt.Lab{Files: map[string]string{}}})
+	first = p.pack(arch, "1.0.0").disk
+	o := virt.Options{Arch: arch, Disk: first, Lab: virt.Lab{Files: map[string]string{}}}
+	s = &updated{p: p, here: "a", other: "b", version: "1.0.0"}
+	if arch == "arm64" { // one board is enough: what the other does otherwise, TestBoardPowerCut sees
+		s.recorded = recordUpdate(t, &o)
+		p.cardSlot(&o)
+	}
+	b := virt.Boot(t, o)
+	s.slotStory = slotStory{b: b, arch: arch}
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +82,8 @@ func newUpdated(t *testing.T, arch string) *updated {
 	b.Expect(`init: .* agent ended`, playLimit)
 	b.Expect(`init: .* agent started`, playLimit)
 	answers(t, b)
-	return &updated{slotStory{b: b, arch: arch}, p, "a", "b", "1.0.0"}
+	s.noteFirst()
+	return s, first
 }
 
 // confirms waits until a release that is on trial is confirmed.
@@ -103,8 +124,8 @@ func (s *updated) publish(version string, more ...string) string {
 }
 
 // publishDelta is publish with a delta from the release that runs.
-func (s *updated) publishDelta(version string) {
-	s.p.publish("qemu-virt-"+s.arch, s.p.pack(s.arch, version).slot, version, "--from",
+func (s *updated) publishDelta(version string, more ...string) {
+	s.p.publish("qemu-virt-"+s.arch, s.p.pack(s.arch, version, more...).slot, version, "--from",
 		s.p.path("packed-"+s.version+"/slot.img"))
 }
 
@@ -145,6 +166,7 @@ func (s *updated) overHTTP(t *testing.T) {
 		t.Fatalf("install: %d %s%s", r.Code, r.Out, r.Errs)
 	}
 	took := time.Since(begin)
+	s.note(true)
 	added := s.memory(t, "VmHWM") - before
 	image, err := os.Stat(s.p.path("packed-1.1.0/slot.img"))
 	if err != nil {
@@ -161,7 +183,9 @@ func (s *updated) overHTTP(t *testing.T) {
 	watcher.Wait()
 	s.tried()
 	s.b.Await(updateLimit)
+	s.note(false)
 	s.confirms(t, "1.1.0")
+	s.note(true)
 	s.wants(t, map[string]string{"st_slot": s.here, "st_try": "none", "st_left": "0", "st_floor": "100000"})
 	persist, err := hex.DecodeString(strings.TrimSpace(s.b.Hand("vault", "load", "persist")))
 	if err != nil || !regexp.MustCompile(`"version_floor": *1048576`).Match(persist) {
@@ -252,35 +276,10 @@ func (s *updated) tried() {
 	s.b.Forget()
 }
 
-// panics: the board sleeps through fifty new roots, then gets a release whose initrd is none, out of a bundle.
-func (s *updated) panics(t *testing.T) {
-	s.b.AllowTrouble(`Kernel panic - not syncing: VFS`)
-	s.b.AllowTrouble(`Call [Tt]race`)
-	for range 50 {
-		s.p.signs("root")
-	}
-	s.p.signs("renew", "--all")
-	slot := s.p.pack(s.arch, "1.3.0").slot
-	image, err := os.ReadFile(slot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(slot, panicking(t, image), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.p.publish("qemu-virt-"+s.arch, slot, "1.3.0")
-	s.install(t)
-	for range 3 {
-		s.tried()
-		s.b.Expect(`Kernel panic`, updateLimit)
-	}
-	s.back(t, "failed 1.3.0 tries used up")
-}
-
 // hangs: an agent that does nothing any more lets the watchdog reset the board, which costs a try and no more. The
 // release comes as a delta from what runs.
 func (s *updated) hangs(t *testing.T) {
-	s.publishDelta("1.4.0")
+	s.publishDelta("1.3.0")
 	s.p.fetched(".img")
 	s.install(t)
 	delta, whole := s.p.fetched(".delta"), s.p.fetched(".img")
@@ -294,13 +293,44 @@ func (s *updated) hangs(t *testing.T) {
 	s.b.Sh("kill -STOP " + agentPID(s.b))
 	s.tried()
 	s.b.Await(updateLimit)
-	s.confirms(t, "1.4.0")
+	s.confirms(t, "1.3.0")
 }
 
-// halts: nothing but the power plug gets a board out of a kernel that does nothing. Three times, and it is back.
+// panics: the board sleeps through fifty new roots, then its owner's phone brings a release whose initrd is
+// none.
+func (s *updated) panics(t *testing.T) {
+	s.b.AllowTrouble(`Kernel panic - not syncing: VFS`)
+	s.b.AllowTrouble(`Call [Tt]race`)
+	for range 50 {
+		s.p.signs("root")
+	}
+	s.p.signs("renew", "--all")
+	slot := s.p.pack(s.arch, "1.4.0").slot
+	image, err := os.ReadFile(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(slot, panicking(t, image), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.push(t, s.p.bundle(s.p.publish("qemu-virt-"+s.arch, slot, "1.4.0")))
+	for range 3 {
+		s.tried()
+		s.b.Expect(`Kernel panic`, updateLimit)
+	}
+	s.back(t, "failed 1.4.0 tries used up")
+}
+
+// halts: nothing but the power plug gets a board out of a kernel that does nothing. Three times, and it is back. The
+// release comes as a delta on a card.
 func (s *updated) halts(t *testing.T) {
-	s.publish("1.5.0", "-kernel", haltingKernel(t, s.arch))
-	s.install(t)
+	s.publishDelta("1.5.0", "-kernel", haltingKernel(t, s.arch))
+	deltas, err := filepath.Glob(s.p.path("repo/targets/*/*.ocellus-1.5.0-from-*.delta"))
+	if err != nil || len(deltas) != 1 {
+		t.Fatalf("deltas: %q, %v", deltas, err)
+	}
+	_, name, _ := strings.Cut(filepath.Base(deltas[0]), ".")
+	s.insert(t, s.p.card(s.p.bundle("qemu-virt-"+s.arch+"/"+name)))
 	s.tried()
 	s.b.Expect(`^Starting kernel`, updateLimit)
 	s.b.Cut()
@@ -309,6 +339,8 @@ func (s *updated) halts(t *testing.T) {
 	}
 	s.b.Awaken(`^boot: slot `+s.other+` failed \(tries\)`, updateLimit)
 	s.back(t, "failed 1.5.0 tries used up")
+	s.b.Expect(`a card with an update.*reason="?(failed before|busy)`, playLimit)
+	s.insert(t, make([]byte, cardSize))
 }
 
 // cycles: the power comes and goes a hundred times before a release has proved itself, ninety times of them before Linux
@@ -334,46 +366,4 @@ func (s *updated) cycles(t *testing.T) {
 	s.wants(t, map[string]string{"st_slot": s.here, "st_try": "none", "st_left": "0", "st_fail": s.other,
 		"st_why": "tries"})
 	plays(t, s.b)
-}
-
-// TestBoardUpdateCard: whoever puts in a card with a bundle, in a partition called update, has it installed once.
-func TestBoardUpdateCard(t *testing.T) {
-	need(t, "sgdisk")
-	eachArch(t, func(t *testing.T, arch string) {
-		if arch != "arm64" {
-			t.Skip("the way of a card differs by nothing from the others but who opens it")
-		}
-		p := newPublisher(t)
-		base := p.pack(arch, "1.0.0")
-		card := p.card(p.bundle(p.publish("qemu-virt-"+arch, p.pack(arch, "1.1.0").slot, "1.1.0")))
-		b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Args: []string{
-			"-blockdev", "driver=raw,node-name=card,read-only=on,file.driver=file,file.filename=" + card,
-			"-device", "virtio-blk-pci,drive=card,serial=card"}})
-		s := &updated{slotStory{b: b, arch: arch}, p, "a", "b", "1.0.0"}
-		s.tried()
-		b.Await(updateLimit)
-		s.confirms(t, "1.1.0")
-		b.Expect(`a card with an update.*reason="?(not newer|busy)`, updateLimit)
-	})
-}
-
-// card is a disk with a GPT whose one partition holds a bundle and nothing before it.
-func (p *publisher) card(bundle string) string {
-	p.t.Helper()
-	raw, err := os.ReadFile(bundle)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	const begin = 1 << 20
-	out := p.path("card.img")
-	if err := os.WriteFile(out, append(make([]byte, begin), raw...), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.Truncate(out, begin+int64(len(raw))/begin*begin+3*begin); err != nil {
-		p.t.Fatal(err)
-	}
-	if r := tool(p.t, time.Minute, "sgdisk", "-n", "1:2048:0", "-c", "1:update", out); r.code != 0 {
-		p.t.Fatal(r.errs)
-	}
-	return out
 }

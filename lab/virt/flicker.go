@@ -24,3 +24,12 @@ func (b *Board) Forget() {
 	b.t.Helper()
 	b.boots = b.machine.hand.count()
 }
+
+// EndRecord ends the recording of a board that is off: what it writes from its next start on is in no log.
+func (b *Board) EndRecord() {
+	b.t.Helper()
+	if b.machine != nil {
+		b.t.Fatal("end of a recording: the board is on")
+	}
+	b.options.Record = ""
+}
