@@ -26,7 +26,8 @@ import (
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
 //	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
 //	                                      board is reset, which costs the slot a try; ahead=N: for so many seconds from its
-//	                                      start it goes before the others where they want the processor at once
+//	                                      start it goes before the others where they want the processor at once; wait=N:
+//	                                      so many seconds after the others it is started for the first time
 type config struct {
 	modules  []module
 	nodes    []nodeRule
@@ -64,6 +65,7 @@ type service struct {
 	console, once bool
 	trial         int           // 0: it may end as often as it likes
 	ahead         time.Duration // from its start on; 0: it never goes before the others
+	wait          time.Duration // before its first start
 	argv          []string
 }
 
@@ -196,6 +198,8 @@ func (s *service) option(name, value string) error {
 		s.trial = numbers[0]
 	case "ahead":
 		s.ahead = time.Duration(numbers[0]) * time.Second
+	case "wait":
+		s.wait = time.Duration(numbers[0]) * time.Second
 	default:
 		return fmt.Errorf("unknown option")
 	}

@@ -17,7 +17,7 @@ node part:slot-* 1000 1000 600
 dir /run/wifi 1001 1001 750
 data data 1000 1000
 lab lab
-service wifi uid=1001 caps=net_admin,net_raw link=wlan0 exec /bin/wifi
+service wifi uid=1001 wait=3 caps=net_admin,net_raw link=wlan0 exec /bin/wifi
 service agent uid=1000 gid=1000 groups=44,29 trial=3 ahead=5 exec /usr/bin/agent run --state /data/agent
 service shell console=1 once=1 exec /bin/sh
 `)
@@ -31,7 +31,8 @@ service shell console=1 once=1 exec /bin/sh
 		data:    dataDisk{"data", 1000, 1000},
 		lab:     "lab",
 		services: []service{
-			{name: "wifi", uid: 1001, caps: []uintptr{12, 13}, link: "wlan0", argv: []string{"/bin/wifi"}},
+			{name: "wifi", uid: 1001, caps: []uintptr{12, 13}, link: "wlan0",
+				wait: 3 * time.Second, argv: []string{"/bin/wifi"}},
 			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, trial: 3, ahead: 5 * time.Second,
 				argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
 			{name: "shell", console: true, once: true, argv: []string{"/bin/sh"}},

@@ -52,6 +52,10 @@ func (s *services) run() {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
 	for _, r := range s.list {
+		if r.wait > 0 {
+			time.AfterFunc(r.wait, func() { s.start(r) })
+			continue
+		}
 		s.start(r)
 	}
 	for range children {
