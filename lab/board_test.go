@@ -141,8 +141,8 @@ func firstPacket(t *testing.T, b *virt.Board, which, address string) {
 	if !ok || !ok2 {
 		t.Fatal("the console does not tell")
 	}
-	t.Logf("%s: user space %.1f s after power-on (limits 6 s arm64, 10 s armv7), agent serves %.1f s, first RTP packet %.1f s, "+
-		"that is %.1f s behind user space (limit 3 s)", which, space.Seconds(), serving.Seconds(), first.Seconds(),
+	t.Logf("%s: user space %.1f s after power-on (limits 6 s arm64, 10 s armv7), agent serves %.1f s, first RTP packet "+
+		"%.1f s, that is %.1f s behind user space (limit 3 s)", which, space.Seconds(), serving.Seconds(), first.Seconds(),
 		(first - space).Seconds())
 }
 

@@ -149,7 +149,8 @@ func TestScriptsNameTheMirror(t *testing.T) {
 	r := c.run(t, 2*time.Minute, "scripts/board-fetch busybox:arm64", "DEBIAN_MIRROR=", "http_proxy=http://127.0.0.1:1")
 	wantRefusal(t, c, r, "Could not connect to 127.0.0.1:1", "DEBIAN_MIRROR=URL names another mirror")
 	named := regexp.MustCompile(`do not come in from (\S+):`).FindStringSubmatch(r.errs)
-	if asked := string(readFile(t, c.path(".cache/apt/sources.list"))); named == nil || !strings.Contains(asked, " "+named[1]+" ") {
+	asked := string(readFile(t, c.path(".cache/apt/sources.list")))
+	if named == nil || !strings.Contains(asked, " "+named[1]+" ") {
 		t.Errorf("named %q, asked:\n%s", named, asked)
 	}
 }
