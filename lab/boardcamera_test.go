@@ -59,7 +59,7 @@ func fedClip(t *testing.T) string {
 // fails, on one board an architecture.
 func TestBoardCameras(t *testing.T) {
 	clip := fedClip(t)
-	atOnce(t, func(t *testing.T, arch string) {
+	eachArch(t, func(t *testing.T, arch string) {
 		b := virt.Boot(t, virt.Options{Arch: arch, Lab: cameraLab(t, arch, clip)})
 		b.Test("probe raw", func(t *testing.T) { probes(t, b, `through ocellus-h264 multi-planar.*: the camera has no H.264`) })
 		b.Test("raw through an encoder", func(t *testing.T) { rawCamera(t, b) })

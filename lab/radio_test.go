@@ -37,7 +37,7 @@ done
 // TestBoardRadio: the Wi-Fi driver keeps the law of hal with the agent's rights, on the built image: its
 // wpa_supplicant, its DHCP client, its ear, and an access point on the air.
 func TestBoardRadio(t *testing.T) {
-	atOnce(t, func(t *testing.T, arch string) {
+	eachArch(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
 		a.quiet()
 		a.b.Sh("mkdir -m 755 /run/air && mkfifo -m 666 /run/air/ask /run/air/answer && chown 1000:1000 /run/air")
