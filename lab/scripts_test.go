@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -152,6 +153,26 @@ func TestScriptsNameTheMirror(t *testing.T) {
 	asked := string(readFile(t, c.path(".cache/apt/sources.list")))
 	if named == nil || !strings.Contains(asked, " "+named[1]+" ") {
 		t.Errorf("named %q, asked:\n%s", named, asked)
+	}
+}
+
+// TestScriptsBoardSaysAtOnce: what a verb of scripts/board can't do is said before anything is built.
+func TestScriptsBoardSaysAtOnce(t *testing.T) {
+	t.Parallel()
+	c := copyTree(t, t.TempDir()+"/copy")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	_, taken, _ := net.SplitHostPort(l.Addr().String())
+	for _, refused := range []struct{ line, env, says string }{
+		{"scripts/board flash", "ARCH=arm64", "there is no disk yet: scripts/board run makes one"},
+		{"scripts/board run", "BOARD_PORT=" + taken, "port " + taken + " is taken: BOARD_PORT=N takes another one"},
+		{"scripts/board run --arch armv7", "BOARD_DOOR=" + taken, "port " + taken + " is taken: BOARD_DOOR=N"},
+		{"scripts/board run --arch mips", "ARCH=arm64", "arm64 or armv7, not mips"},
+	} {
+		wantRefusal(t, c, c.run(t, 20*time.Second, refused.line, refused.env), refused.says)
 	}
 }
 
