@@ -93,7 +93,7 @@ func (p *serialPush) once(ctx context.Context, h home, f wire.File) (version str
 	if err := w.unlock(ctx, c, r); err != nil {
 		return "", err
 	}
-	result, _, err := c.Push(ctx, f, p.file, p.tell)
+	result, err := c.Push(ctx, f, p.file, p.tell)
 	if err != nil {
 		return "", err
 	}

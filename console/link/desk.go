@@ -85,6 +85,10 @@ func (d *desk) hangUp() {
 	if d.talk == nil {
 		return
 	}
+	d.mu.Lock()
+	damaged := d.split.Damaged
+	d.mu.Unlock()
+	d.Log.Debug("conversation over", "frames_resent", d.talk.end.Resent, "frames_damaged_since_start", damaged)
 	d.talk.cancel()
 	d.talk = nil
 }

@@ -24,7 +24,7 @@ func FuzzFeed(f *testing.F) {
 		var text []byte
 		for rest := raw; len(rest) > 0; {
 			n := min(int(step)+1, len(rest))
-			busy := l.Busy()
+			busy := l.busy()
 			came := l.Feed(rest[:n])
 			rest = rest[n:]
 			if text = append(text, came...); busy && n == 1 && len(came) > 0 {

@@ -105,13 +105,6 @@ func (l *Link) Feed(b []byte) (text []byte) {
 	return text
 }
 
-// Busy reports whether a program has the line.
-func (l *Link) Busy() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Now().Before(l.until)
-}
-
 // piece is one piece of what came.
 func (l *Link) piece(p frame.Piece, now time.Time, text []byte) []byte {
 	if p.Frame != nil {

@@ -103,14 +103,14 @@ func TestText(t *testing.T) {
 		}
 		c := w.dial(port)
 		say("reboot\n") // what would be left of a frame without its beginning
-		if got := w.typed(); got != "" || !w.link.Busy() {
+		if got := w.typed(); got != "" || !w.link.busy() {
 			t.Errorf("during: got %q", got)
 		}
 		_ = c.Close()
 		synctest.Wait()
 		port = w.plug()
 		say("help\n")
-		if got := w.typed(); got != "help\n" || w.link.Busy() {
+		if got := w.typed(); got != "help\n" || w.link.busy() {
 			t.Errorf("after: got %q", got)
 		}
 		say(string(frame.Frame{Kind: wire.HelloKind, Payload: wire.Hello{Chunk: 100}.Marshal()}.Append(nil)[:9]))
@@ -264,9 +264,24 @@ func TestRefusedAtOnce(t *testing.T) {
 		w.unlock(c)
 		file := bundle(1 << 20)
 		f := wire.File{Sum: sha256.Sum256(file), Size: int64(len(file)), Now: true}
-		result, sent, err := c.Push(w.Context(), f, bytes.NewReader(file), nil)
-		if err != nil || result != "refused, hears true" || sent > room {
-			t.Errorf("got %q after %d bytes, %v", result, sent, err)
+		var far int64
+		result, err := c.Push(w.Context(), f, bytes.NewReader(file), func(at int64) { far = at })
+		if err != nil || result != "refused, hears true" || far > room {
+			t.Errorf("got %q after %d bytes, %v", result, far, err)
+		}
+		_ = c.Close()
+	})
+}
+
+// TestUnreadable: a file that can't be read any more is no silence.
+func TestUnreadable(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		c := w.dial(w.plug())
+		w.unlock(c)
+		began := time.Now()
+		_, err := c.Push(w.Context(), wire.File{Size: 1 << 20}, bytes.NewReader(bundle(10<<10)), nil)
+		if !errors.Is(err, io.EOF) || time.Since(began) > time.Second {
+			t.Errorf("got %v after %v", err, time.Since(began))
 		}
 		_ = c.Close()
 	})

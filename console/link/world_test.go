@@ -203,7 +203,12 @@ func (w *world) unlock(c *caller.Caller) {
 
 // push sends a file as far as the line goes; done: the camera has said how it ended.
 func push(ctx context.Context, c *caller.Caller, file []byte) (result string, err error) {
-	f := wire.File{Sum: sha256.Sum256(file), Size: int64(len(file))}
-	result, _, err = c.Push(ctx, f, bytes.NewReader(file), nil)
-	return result, err
+	return c.Push(ctx, wire.File{Sum: sha256.Sum256(file), Size: int64(len(file))}, bytes.NewReader(file), nil)
+}
+
+// busy reports whether a program has the line.
+func (l *Link) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.until)
 }

@@ -30,28 +30,28 @@ func Refused(m wire.Message) error {
 	return &Refusal{no}
 }
 
-// Push sends a file, from the offset on at which the camera wants it, and returns the camera's JSON once it says how
-// that ended. told, where set, hears how far the camera is. sent counts bytes, those that were sent before a line broke
-// off too.
+// Push sends a file, from the offset on at which the camera wants it, and returns the camera's JSON once it says how that
+// ended. told, where set, hears how far the camera is.
 func (c *Caller) Push(ctx context.Context, f wire.File, from io.ReaderAt, told func(at int64)) (
-	result string, sent int64, err error,
+	result string, err error,
 ) {
-	ctx, cancel := context.WithCancel(ctx)
-	p := &pusher{Caller: c, file: f, from: from, grants: make(chan wire.Grant, 1)}
-	failed := make(chan error, 1)
+	ctx, cancel := context.WithCancelCause(ctx)
 	number, a := c.begin()
 	defer c.end(number, a)
-	p.number = number
-	go func() { failed <- p.run(ctx) }()
-	defer func() {
-		cancel()
-		if bad := <-failed; bad != nil && ctx.Err() == nil {
-			err = bad
+	p := &pusher{Caller: c, from: from, number: number, grants: make(chan wire.Grant, 1)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := p.run(ctx); err != nil {
+			cancel(err)
 		}
-		sent = p.sent
+	}()
+	defer func() {
+		cancel(nil)
+		<-done
 	}()
 	if err := c.Say(ctx, wire.Message{Kind: wire.Put, Number: number, Body: f.Marshal()}); err != nil {
-		return "", 0, err
+		return "", err
 	}
 	err = c.hear(ctx, a, func(m wire.Message) (bool, error) {
 		switch m.Kind {
@@ -71,17 +71,18 @@ func (c *Caller) Push(ctx context.Context, f wire.File, from io.ReaderAt, told f
 		}
 		return false, Refused(m)
 	})
-	return result, 0, err
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return result, err
 }
 
 // pusher sends what was granted of a file.
 type pusher struct {
 	*Caller
-	file   wire.File
 	from   io.ReaderAt
 	number uint16
 	grants chan wire.Grant // capacity 1: the newest, which says more than those before
-	sent   int64
 }
 
 func (p *pusher) granted(g wire.Grant) {
@@ -114,7 +115,6 @@ func (p *pusher) run(ctx context.Context) error {
 					return nil // Push says why
 				}
 				at += int64(n)
-				p.sent += int64(n)
 			}
 		}
 	}
