@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,7 @@ func TestConsole(t *testing.T) {
 	s.keys("q")
 	s.sees("ocellus#")
 	s.consoleWidth()
-	s.consoleFollows()
+	s.consoleFollows(a)
 	s.keys("C-]")
 	s.has("Pane is dead")
 	s.stranger(c)
@@ -78,11 +79,16 @@ func (s *screen) consoleWidth() {
 }
 
 // consoleFollows lets the log run, and stops it.
-func (s *screen) consoleFollows() {
+func (s *screen) consoleFollows(a *agent) {
 	s.t.Helper()
-	s.types("logs -f info")
+	s.types("logs -f info access")
 	s.keys("Enter")
-	until(s.t, 20*time.Second, "the log is followed", func() bool { return !strings.HasPrefix(s.row(), "ocellus#") })
+	n := 0
+	until(s.t, 20*time.Second, "the log is followed", func() bool { // the first word may come before somebody listens
+		n++
+		tool(s.t, time.Minute, program("camctl"), "call", "--home", a.home, "camera", "viewer.add", fmt.Sprintf("name=guest%d", n))
+		return strings.Contains(s.shown(), "viewer added")
+	})
 	s.keys("C-c")
 	s.sees("ocellus#")
 }

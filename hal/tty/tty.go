@@ -1,8 +1,8 @@
 // Package tty is a serial port of the kernel's (termios(3)): a UART, a USB adapter, or the end of a pseudo terminal.
 //
-// go.bug.st/serial opens the port, makes it raw, sets its speed and reads. What is written goes through a descriptor of
-// our own, which does not block: a pseudo terminal whose other end is not read takes no more after some kilobytes, and
-// only so can Close end a Write that waits there.
+// go.bug.st/serial opens the port for us alone, makes it raw and sets its speed. Bytes go through a descriptor of our own,
+// which does not block, so that Close ends whatever waits there: a Write to a pseudo terminal whose other end is not read,
+// and a Read whose bytes another program took, which the package's own Close would wait for.
 package tty
 
 import (
@@ -57,15 +57,15 @@ func (p *Port) Open(baud int) (hal.Line, error) {
 
 func (p *Port) open(mode *serial.Mode) (*line, error) {
 	// The own descriptor comes first: the package makes the port exclusive.
-	out, err := os.OpenFile(p.path, os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	data, err := os.OpenFile(p.path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, p.fault("open", err)
 	}
-	in, err := serial.Open(p.path, mode)
+	settings, err := serial.Open(p.path, mode)
 	if err != nil {
-		return nil, errors.Join(p.fault("open", err), out.Close())
+		return nil, errors.Join(p.fault("open", err), data.Close())
 	}
-	return &line{port: p, in: in, out: out}, nil
+	return &line{port: p, settings: settings, data: data}, nil
 }
 
 func (p *Port) mode(baud int) (*serial.Mode, error) {
@@ -104,23 +104,23 @@ func (p *Port) fault(op string, err error) error {
 
 // line is an open port.
 type line struct {
-	port   *Port
-	in     serial.Port
-	out    *os.File
-	closed atomic.Bool
-	once   sync.Once
-	err    error // of Close
+	port     *Port
+	settings serial.Port
+	data     *os.File
+	closed   atomic.Bool
+	once     sync.Once
+	err      error // of Close
 }
 
 // Read implements hal.Line.
 func (l *line) Read(b []byte) (int, error) {
-	n, err := l.in.Read(b)
+	n, err := l.data.Read(b)
 	return n, l.judge("read", err)
 }
 
 // Write implements hal.Line.
 func (l *line) Write(b []byte) (int, error) {
-	n, err := l.out.Write(b)
+	n, err := l.data.Write(b)
 	return n, l.judge("write", err)
 }
 
@@ -128,10 +128,10 @@ func (l *line) Write(b []byte) (int, error) {
 func (l *line) SetSpeed(baud int) error {
 	mode, err := l.port.mode(baud)
 	if err == nil {
-		err = l.judge("drain", l.in.Drain())
+		err = l.judge("drain", l.settings.Drain())
 	}
 	if err == nil {
-		err = l.judge("set speed", l.in.SetMode(mode))
+		err = l.judge("set speed", l.settings.SetMode(mode))
 	}
 	return err
 }
@@ -150,7 +150,7 @@ func (l *line) judge(op string, err error) error {
 func (l *line) Close() error {
 	l.once.Do(func() {
 		l.closed.Store(true)
-		if err := errors.Join(l.out.Close(), l.in.Close()); err != nil {
+		if err := errors.Join(l.data.Close(), l.settings.Close()); err != nil {
 			l.err = l.port.fault("close", err)
 		}
 		l.port.busy.Store(false)

@@ -55,6 +55,44 @@ func TestLaw(t *testing.T) {
 	}, haltest.SerialOptions{})
 }
 
+// TestStolenBytes: a program beside us takes what came, and Close ends the Read that waits for more.
+func TestStolenBytes(t *testing.T) {
+	master, name := pair(t)
+	thief, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0) // before the port is ours alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	l, err := New(name).Open(115200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1) // capacity 1: the last word of the goroutine below
+	go func() {
+		b := make([]byte, 1)
+		for {
+			if _, err := l.Read(b); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	go func() { // it ends with the file
+		b := make([]byte, 1)
+		for _, err := thief.Read(b); err == nil; _, err = thief.Read(b) {
+		}
+	}()
+	if _, err := master.Write(make([]byte, 3000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, hal.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNoPort(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
