@@ -597,7 +597,7 @@ func TestSpeed(t *testing.T) {
 		}
 		b.types("\xff\x00junk")
 		time.Sleep(speedLimit)
-		wants(t, b.said(), "nobody was there at 9600 baud")
+		wants(t, b.said(), "Nobody was there at 9600 baud")
 		if b.speed() != 115200 {
 			t.Errorf("at %d baud", b.speed())
 		}

@@ -199,7 +199,7 @@ func speed(s *session, ctx context.Context, words []string) error {
 	if err != nil || (Config{Baud: baud}).Validate() != nil {
 		return fmt.Errorf("want %d to %d baud", minBaud, maxBaud)
 	}
-	err = s.say(fmt.Sprintf("%d baud from now on: press Enter at that speed within %v.\r\n", baud, speedLimit))
+	err = s.say(fmt.Sprintf("%d baud from now on. Press Enter within %v at that speed: ", baud, speedLimit))
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func speed(s *session, ctx context.Context, words []string) error {
 	if err := s.line.SetSpeed(s.baud); err != nil {
 		return &lineError{err}
 	}
-	return fmt.Errorf("nobody was there at %d baud: %d again", baud, s.baud)
+	return s.say(fmt.Sprintf("\r\nNobody was there at %d baud: %d again.\r\n", baud, s.baud))
 }
 
 // heard waits for Enter.

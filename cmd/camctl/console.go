@@ -316,12 +316,13 @@ func (t *terminal) asks() bool {
 		return !t.reset.sent
 	}
 	row := plainLine(string(t.tail))
-	for _, end := range []string{openPrompt, lockedPrompt, "] ", ": ", " --"} {
-		if strings.HasSuffix(row, end) {
+	row = row[strings.LastIndexByte(row, '\r')+1:]
+	for _, question := range []string{"[y/N] ", "open network): ", "at that speed: ", "q --"} {
+		if strings.HasSuffix(row, question) {
 			return true
 		}
 	}
-	return false
+	return row == openPrompt || row == lockedPrompt || row == "Value: "
 }
 
 // send types what somebody typed, where it is not for us.
