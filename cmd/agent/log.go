@@ -159,7 +159,7 @@ type logArgs struct {
 // said is a line of the log as logs tells it. Its keys are wire format: only ever added.
 type said struct {
 	logring.Line
-	Text string `json:"text"` // all of it, for a person
+	Text string `json:"text"` // message and fields, for a person
 }
 
 // Bounds of the answer to logs.
@@ -195,7 +195,7 @@ func (a *agent) logs(_ context.Context, args logArgs) (any, error) {
 	lines := a.journal.Lines(f)
 	list, size := make([]said, len(lines)), 0
 	for i := len(lines) - 1; i >= 0; i-- {
-		list[i] = said{lines[i], lines[i].Console()}
+		list[i] = said{lines[i], lines[i].Text()}
 		raw, err := json.Marshal(list[i])
 		if size += len(raw) + 1; err != nil || size > maxLogBytes {
 			return list[i+1:], nil
