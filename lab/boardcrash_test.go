@@ -20,7 +20,10 @@ type begun struct {
 	Crashes []struct {
 		Cause, Text string
 		Stack, Log  []string
-		Build       struct{ Slot string }
+		Build       struct {
+			Slot string
+			ID   string `json:"build_id"`
+		}
 	}
 }
 
@@ -50,7 +53,7 @@ func boardDies(t *testing.T, b *virt.Board) {
 	b.Expect(`msg="the start before did not end in order".* why=panic`, playLimit)
 	plays(t, b)
 	c := remembers(t, b, "panic", "SIGABRT", false).Crashes[0]
-	if c.Cause != "panic" || len(c.Stack) == 0 || len(c.Log) < 5 || c.Build.Slot != "a" {
+	if c.Cause != "panic" || len(c.Stack) == 0 || len(c.Log) < 5 || c.Build.Slot != "a" || c.Build.ID == "" {
 		t.Errorf("got %+v", c)
 	}
 	if size := b.Sh("stat -c %s /tmp/agent.crash.raw"); size != "0\n" {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -197,7 +199,7 @@ func (a *agent) ended(why error) {
 
 // program is which program this is.
 func (a *agent) program() blackbox.Build {
-	b := blackbox.Build{Release: release}
+	b := blackbox.Build{Release: release, ID: buildID(filepath.Join(a.root, "proc/self/exe"))}
 	if a.updates != nil && a.updates.boot.Slots != nil {
 		b.Slot = string(a.updates.boot.Slots.Booted())
 	}
@@ -209,6 +211,33 @@ func (a *agent) program() blackbox.Build {
 		}
 	}
 	return b
+}
+
+// buildID is the last part of a Go program's build ID, the hash of its content, out of the ELF note that the linker puts
+// before everything else (cmd/internal/buildid: within 32 KiB); empty where there is none.
+func buildID(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 32<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return ""
+	}
+	const typeAndName = "\x04\x00\x00\x00Go\x00\x00"
+	at := bytes.Index(head[:n], []byte(typeAndName))
+	if at < 4 {
+		return ""
+	}
+	size := binary.NativeEndian.Uint32(head[at-4:])
+	id := head[at+len(typeAndName) : n]
+	if uint64(size) > uint64(len(id)) {
+		return ""
+	}
+	text := string(id[:size])
+	return text[strings.LastIndex(text, "/")+1:]
 }
 
 // bootID names the running kernel, at random (random(4)); empty where nobody knows.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,4 +110,32 @@ func TestForeignLastWords(t *testing.T) {
 		t.Errorf("a link is followed: %q, %v", w.died, err)
 	}
 	w.close()
+}
+
+// TestBuildID reads this very test's, and what is none.
+func TestBuildID(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "tool", "buildid", self).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.TrimSpace(string(out))
+	if got := buildID(self); got == "" || !strings.HasSuffix(whole, "/"+got) {
+		t.Errorf("got %q, go tool buildid says %q", got, whole)
+	}
+	for name, content := range map[string]string{"empty": "", "text": "hello",
+		"cut":     "\x50\x00\x00\x00\x04\x00\x00\x00Go\x00\x00abc",
+		"no size": "\x04\x00\x00\x00Go\x00\x00abc"} {
+		path := filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := buildID(path); got != "" {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
 }

@@ -49,6 +49,7 @@ func (c Cause) Bad() bool { return c == Panic || c == Killed || c == Watchdog }
 // Build is which program it was.
 type Build struct {
 	Release  string `json:"release"`
+	ID       string `json:"build_id,omitempty"` // of the very file: what the linker made of its content
 	Revision string `json:"revision,omitempty"` // of the source; empty where it was not built from a repository
 	Slot     string `json:"slot,omitempty"`
 }
