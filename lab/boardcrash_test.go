@@ -114,7 +114,7 @@ func checkSelftest(t *testing.T, b *virt.Board) {
 	for _, p := range got.Parts {
 		results = append(results, p.Part+" "+p.Result)
 	}
-	want := []string{"lamp absent", "button pass", "camera pass", "radio pass", "storage pass", "vault pass",
+	want := []string{"lamp absent", "button absent", "camera pass", "radio pass", "storage pass", "vault pass",
 		"watchdog pass"}
 	if !slices.Equal(results, want) {
 		t.Errorf("got %s", raw)

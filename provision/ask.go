@@ -78,7 +78,13 @@ func (e *Engine) begin(o Offer) error {
 
 // Networks lists what the radio sees, the strongest first. While it listens to the air that is the last scan.
 func (e *Engine) Networks(ctx context.Context) ([]hal.Network, error) {
-	if e.o.Monitor == nil || e.remembered().State != Listening {
+	m := e.remembered()
+	if e.o.Monitor == nil || m.State != Listening {
+		if m.Network == nil && m.Trial == nil { // whoever joins one sets its country; here nobody has
+			if err := e.o.Radio.Country(ctx, e.country()); err != nil {
+				return nil, err
+			}
+		}
 		return e.o.Radio.Scan(ctx)
 	}
 	e.mu.Lock()

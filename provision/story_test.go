@@ -611,9 +611,6 @@ func noInputs(t *testing.T, w *world) {
 	w.lens.onlyFor = hal.ErrUnsupported
 	e, stop := w.start()
 	w.await(time.Second, "listening", func() bool { return e.Status().State == Listening })
-	if err := w.radio.Country(t.Context(), "DE"); err != nil {
-		t.Fatal(err)
-	}
 	if n, err := e.Networks(t.Context()); err != nil || len(n) != 1 {
 		t.Errorf("got %v, %v", n, err)
 	}
