@@ -95,7 +95,7 @@ func eventually(t testing.TB, what string, fine func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(20 * time.Second)
+	end := time.After(time.Minute)
 	for !fine() {
 		select {
 		case <-tick.C:
@@ -179,7 +179,7 @@ func (p *place) begin() {
 			if err != nil {
 				p.t.Error(err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			p.t.Error("the session does not end")
 		}
 	})

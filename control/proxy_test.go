@@ -123,12 +123,12 @@ func (p *proxy) isSilent() bool {
 	return p.silent
 }
 
-// storm cuts, delays and silences until the function that it returns is called.
+// storm cuts, delays and silences thirty times, or until the function that it returns is called.
 func (p *proxy) storm() (calm func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for i := 0; ; i++ {
+		for i := range 30 {
 			select {
 			case <-stop:
 				return
