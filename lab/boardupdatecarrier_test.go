@@ -8,40 +8,29 @@ import (
 	"github.com/ocellus/ocellus/lab/virt"
 )
 
-// cardSize is that of the lab's cards, in bytes.
-const cardSize = 64 << 20
-
-// cardSlot is a slot for cards of a board that is not on yet, with an empty card in it.
-func (p *publisher) cardSlot(o *virt.Options) {
-	p.t.Helper()
-	card := p.path("inserted")
-	if err := os.WriteFile(card, nil, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.Truncate(card, cardSize); err != nil {
-		p.t.Fatal(err)
-	}
-	o.Args = append(o.Args,
-		"-blockdev", "driver=raw,node-name=card,read-only=on,file.driver=file,file.filename="+card,
-		"-device", "virtio-blk-pci,drive=card,serial=card")
+// TestBoardUpdateCard: whoever puts in a card with a bundle, in a partition called update, has it installed once.
+func TestBoardUpdateCard(t *testing.T) {
+	need(t, "sgdisk")
+	eachArch(t, func(t *testing.T, arch string) {
+		if arch != "arm64" {
+			t.Skip("the way of a card differs by nothing from the others but who opens it")
+		}
+		p := newPublisher(t)
+		base := p.pack(arch, "1.0.0")
+		card := p.card(p.bundle(p.publish("qemu-virt-"+arch, p.pack(arch, "1.1.0").slot, "1.1.0")))
+		b := virt.Boot(t, virt.Options{Arch: arch, Disk: base.disk, Args: []string{
+			"-blockdev", "driver=raw,node-name=card,read-only=on,file.driver=file,file.filename=" + card,
+			"-device", "virtio-blk-pci,drive=card,serial=card"}})
+		s := &updated{slotStory: slotStory{b: b, arch: arch}, p: p, here: "a", other: "b", version: "1.0.0"}
+		s.tried()
+		b.Await(updateLimit)
+		s.confirms(t, "1.1.0")
+		b.Expect(`a card with an update.*reason="?(not newer|busy)`, updateLimit)
+	})
 }
 
-// insert gives the card another content, and has the board's kernel look at it as at one that was put in.
-func (s *updated) insert(t *testing.T, content []byte) {
-	t.Helper()
-	f, err := os.OpenFile(s.p.path("inserted"), os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(content, 0); err != nil {
-		t.Fatal(err)
-	}
-	s.b.Sh("d=$(grep -lx card /sys/block/*/serial) && d=${d%/serial} && blockdev --rereadpt /dev/${d##*/}")
-}
-
-// card is the content of a card: a GPT whose one partition, called update, holds a bundle and nothing before it.
-func (p *publisher) card(bundle string) []byte {
+// card is a disk with a GPT whose one partition holds a bundle and nothing before it.
+func (p *publisher) card(bundle string) string {
 	p.t.Helper()
 	raw := readFile(p.t, bundle)
 	const begin = 1 << 20
@@ -49,13 +38,13 @@ func (p *publisher) card(bundle string) []byte {
 	if err := os.WriteFile(out, append(make([]byte, begin), raw...), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.Truncate(out, cardSize); err != nil {
+	if err := os.Truncate(out, begin+int64(len(raw))/begin*begin+3*begin); err != nil {
 		p.t.Fatal(err)
 	}
 	if r := tool(p.t, time.Minute, "sgdisk", "-n", "1:2048:0", "-c", "1:update", out); r.code != 0 {
 		p.t.Fatal(r.errs)
 	}
-	return readFile(p.t, out)
+	return out
 }
 
 // push sends a bundle as the owner's phone does.
