@@ -25,6 +25,7 @@ import (
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // Camera is what the console asks of the agent.
@@ -116,22 +117,10 @@ func (c *Console) Run(ctx context.Context) error {
 		if time.Since(began) > lastRetry {
 			wait = firstRetry
 		}
-		pause(ctx, wait)
+		_ = monotime.Pause(ctx, wait) // the loop looks at ctx
 		wait = min(2*wait, lastRetry)
 	}
 	return nil
-}
-
-// pause waits, or until ctx ends, which it reports by false.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // serve opens the port and serves whoever is there, until the port is gone.
@@ -194,7 +183,7 @@ func read(ctx context.Context, line hal.Line, binary Binary, keys chan<- []byte)
 		due = due.Add(time.Duration(n) * time.Second / maxRate)
 		if ahead := time.Until(due); ahead < -maxAhead {
 			due = time.Now().Add(-maxAhead)
-		} else if ahead > 0 && !pause(ctx, ahead) {
+		} else if ahead > 0 && monotime.Pause(ctx, ahead) != nil {
 			return nil
 		}
 		text := binary.Feed(buffer[:n])

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/console/edit"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // sure is a verb that is done once a person has said yes.
@@ -149,7 +150,7 @@ func (s *session) trial(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, trialLimit)
 	defer cancel()
 	for {
-		if !pause(ctx, time.Second) {
+		if monotime.Pause(ctx, time.Second) != nil {
 			return "the trial goes on; network show tells how it ends\n", nil
 		}
 		raw, err := s.ask(ctx, "network.status", nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/codec/claim"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // encoding is how bytes travel in a line that a person can copy: RFC 4648 base32 without padding.
@@ -42,7 +43,7 @@ func unlock(s *session, ctx context.Context, words []string) error {
 	switch {
 	case errors.Is(err, access.ErrDenied), errors.Is(err, claim.ErrSignature):
 		s.c.Log.Warn("console: a key was refused")
-		if wait := s.c.Gate.Penalty(); wait > 0 && !pause(ctx, wait) {
+		if wait := s.c.Gate.Penalty(); monotime.Pause(ctx, wait) != nil {
 			return ctx.Err()
 		}
 		return errors.New("this key opens nothing here")

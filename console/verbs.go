@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/console/edit"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // verb is a word that a person can type. The names are a contract with whoever wrote them down.
@@ -130,7 +131,7 @@ func (s *session) yield(ctx context.Context) bool {
 		return true
 	}
 	s.paced = s.paced.Add(verbInterval)
-	return pause(ctx, s.paced.Sub(now))
+	return monotime.Pause(ctx, s.paced.Sub(now)) == nil
 }
 
 // complete completes what stands before the cursor.

@@ -142,7 +142,7 @@ func (s *Source) Run(ctx context.Context) error {
 				retry = backoff{}
 			}
 			s.failure(err, frames > 0)
-			if wait(ctx, retry.next()) != nil {
+			if monotime.Pause(ctx, retry.next()) != nil {
 				return nil
 			}
 		}
@@ -257,16 +257,4 @@ type backoff struct{ last time.Duration }
 func (b *backoff) next() time.Duration {
 	b.last = min(max(2*b.last, 250*time.Millisecond), 4*time.Second)
 	return b.last
-}
-
-// wait waits, unless ctx ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/internal/monotime"
 )
 
 // verdict is how a part of the hardware did. The words are wire format.
@@ -91,18 +92,8 @@ func (a *agent) testLamp(ctx context.Context) (string, error) {
 	if err := a.control.lamp.showOver(hal.Unread); err != nil {
 		return "", err
 	}
-	wait(ctx, lampShows)
+	_ = monotime.Pause(ctx, lampShows) // the lamp goes back whoever asked is gone or not
 	return "it was told to flicker for a second: did it?", a.control.lamp.showOver("")
-}
-
-// wait waits, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 func (a *agent) testButton(ctx context.Context, press bool) (string, error) {
