@@ -9,9 +9,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/board"
@@ -45,6 +48,26 @@ func openOwnership(l lasting, b board.Board, state string, log *slog.Logger) (
 
 func ownerPlace(key [sealed.KeySize]byte, state string) *sealed.Place {
 	return sealed.New("owner", key, statefile.Path(filepath.Join(state, ownerName)))
+}
+
+// recognize finds out who the camera is and whose, one process after the other: at the very first start agent run and
+// agent label both find no identity, and only one of them may make it. A vault that opens is returned with an error, too.
+func recognize(b board.Board, state string, log *slog.Logger) (
+	l lasting, o *access.Ownership, fresh bool, err error,
+) {
+	folder, err := os.Open(state)
+	if err != nil {
+		return lasting{}, nil, false, fmt.Errorf("state directory: %w", err)
+	}
+	defer folder.Close() // ends the lock
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
+		return lasting{}, nil, false, fmt.Errorf("state directory: lock %s: %w", state, err)
+	}
+	if l, err = openLasting(b, state, log); err != nil {
+		return l, nil, false, err
+	}
+	o, fresh, err = openOwnership(l, b, state, log)
+	return l, o, fresh, err
 }
 
 // findOwnership is openOwnership for a verb that runs without the agent.
@@ -97,9 +120,7 @@ func (a *agent) meet(state string, log *slog.Logger) {
 	var owner *access.Ownership
 	var fresh bool
 	var err error
-	if a.lasting, err = openLasting(a.board, state, log); err == nil {
-		owner, fresh, err = openOwnership(a.lasting, a.board, state, log)
-	}
+	a.lasting, owner, fresh, err = recognize(a.board, state, log)
 	if err == nil {
 		a.safe, err = openSafe(a.lasting, state)
 	}
@@ -185,11 +206,7 @@ func labelVerb(_ context.Context, w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLasting(b, *state, silent())
-	if err != nil {
-		return err
-	}
-	o, _, err := openOwnership(l, b, *state, silent())
+	_, o, _, err := recognize(b, *state, silent())
 	if err != nil {
 		return err
 	}

@@ -131,12 +131,7 @@ func simBoard(t *testing.T) board.Board {
 // identify makes the identity of a simulated camera, while no agent runs.
 func identify(t *testing.T, state string) *access.Ownership {
 	t.Helper()
-	b := simBoard(t)
-	l, err := openLasting(b, state, silent())
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, _, err := openOwnership(l, b, state, silent())
+	_, o, _, err := recognize(simBoard(t), state, silent())
 	if err != nil {
 		t.Fatal(err)
 	}
