@@ -178,7 +178,7 @@ func (s *session) converse(ctx context.Context) error {
 				return err
 			}
 		}
-		if line = strings.TrimSpace(line); line == "" {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' { // nothing, or a remark
 			continue
 		}
 		if err := s.do(ctx, line); err != nil {

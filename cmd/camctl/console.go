@@ -269,9 +269,9 @@ func (t *terminal) talk(ctx context.Context) error {
 		defer close(keys)
 		readKeys(t.in, interactive, keys, ended)
 	}()
-	if !interactive { // whoever types can't see what is asked
-		if err := t.typed(fmt.Sprintf("\x1b[%d;%dR", scriptRows, scriptColumns)); err != nil {
-			return t.lost()
+	if !interactive {
+		if err := t.settle(); err != nil {
+			return err
 		}
 	}
 	for {
@@ -307,8 +307,41 @@ func (t *terminal) talk(ctx context.Context) error {
 	}
 }
 
-// The screen of whoever is no terminal.
-const scriptRows, scriptColumns = 300, 200
+// What a script types before all: the size of its screen, which a program can't see asked for, and a remark.
+const (
+	scriptRows, scriptColumns = 300, 200
+	scriptRemark              = "# a script"
+)
+
+// settle waits until the camera has read a remark. Every prompt before that is an old one: a line that was sent for it
+// would be one too early for all that follows.
+func (t *terminal) settle() error {
+	if err := t.typed(fmt.Sprintf("\x1b[%d;%dR%s\r", scriptRows, scriptColumns, scriptRemark)); err != nil {
+		return t.lost()
+	}
+	end := time.NewTimer(answerPatience)
+	defer end.Stop()
+	for {
+		before, after, whole := bytes.Cut(t.tail, []byte("\n"))
+		switch {
+		case whole && strings.Contains(plainLine(string(before)), scriptRemark):
+			t.tail = bytes.Clone(after)
+			return nil
+		case whole:
+			t.tail = bytes.Clone(after)
+			continue
+		}
+		select {
+		case p, ok := <-t.lines:
+			if !ok {
+				return t.lost()
+			}
+			t.tail = append(t.tail, p...)
+		case <-end.C:
+			return errSilence
+		}
+	}
+}
 
 // asks reports whether the camera, or we, wait for a line.
 func (t *terminal) asks() bool {
