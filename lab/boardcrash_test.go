@@ -99,7 +99,7 @@ func bundled(t *testing.T, b *virt.Board) {
 	t.Logf("the bundle: %d bytes, %d crashes", len(raw), len(crashes))
 }
 
-// checkSelftest lets the board test itself.
+// checkSelftest lets the board test itself. No network is on the air around it, which its radio can only call a fault.
 func checkSelftest(t *testing.T, b *virt.Board) {
 	t.Helper()
 	var got struct {
@@ -114,7 +114,7 @@ func checkSelftest(t *testing.T, b *virt.Board) {
 	for _, p := range got.Parts {
 		results = append(results, p.Part+" "+p.Result)
 	}
-	want := []string{"lamp absent", "button absent", "camera pass", "radio pass", "storage pass", "vault pass",
+	want := []string{"lamp absent", "button absent", "camera pass", "radio fail", "storage pass", "vault pass",
 		"watchdog pass"}
 	if !slices.Equal(results, want) {
 		t.Errorf("got %s", raw)

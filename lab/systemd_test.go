@@ -297,7 +297,8 @@ func (d *debian) wantReset(t *testing.T) {
 	}
 	left := strings.Fields(d.run(t, "ls -A /var/lib/ocellus/"))
 	left = slices.DeleteFunc(left, func(name string) bool { return name == "ports.json" })
-	same(t, "left in the state directory", left, []string{"agent.lock", "agent.sock", "keys.area", "persist.area"})
+	same(t, "left in the state directory", left, []string{"agent.lock", "agent.sock", "blackbox.sealed",
+		"crash.raw", "keys.area", "log.tail", "persist.area"})
 }
 
 // wantStop stops the unit while somebody watches.
