@@ -124,10 +124,11 @@ func (r *recording) good(argv ...string) {
 // ownerFile has the owner, his grants and his viewers.
 const ownerFile = "owner.sealed"
 
-// own makes the test the owner, and the owner's viewer.
+// own makes the test the owner, and the owner's viewer. Before the first owner counts, persist says that the camera left
+// the factory.
 func (r *recording) own() {
 	r.t.Helper()
-	r.tell(r.Claim, r.file(ownerFile))
+	r.tell(r.Claim, r.area(powercut.Persist), r.file(ownerFile))
 	r.tell(func() { r.URL("main") }, r.file(ownerFile))
 }
 
