@@ -149,6 +149,11 @@ func lastWords(values []carve.Value) []byte {
 		case "serial number", "token": // of somebody else: its name alone gives it away
 			fmt.Fprintf(&b, "%s=%q ", strings.Fields(v.Name)[0], v.Bytes)
 			continue
+		case "MAC address": // of somebody else: its shape does
+			if len(v.Bytes) == len(plantedMAC) {
+				fmt.Fprintf(&b, "%s; ", v.Bytes)
+			}
+			continue
 		}
 		fmt.Fprintf(&b, "%s %q %x %s %s; ", v.Bytes, v.Bytes, v.Bytes, base64.StdEncoding.EncodeToString(v.Bytes),
 			url.QueryEscape(string(v.Bytes)))
@@ -228,7 +233,7 @@ func checkUseful(t *testing.T, files map[string]string) {
 		t.Errorf("a real death: got %+v", c)
 	}
 	for name, words := range map[string]string{
-		"log.txt": `local command command=*** who="uid`, "versions.json": `"kernel"`, "status.json": `"streams"`,
+		"log.txt": `local command command=*** who=`, "versions.json": `"kernel"`, "status.json": `"streams"`,
 		"storage.json": `"free_bytes"`, "hardware.txt": "camera: ", "network.json": `"state"`,
 		"config.json": "streams.main.bitrate", "events.json": "agent.crashed", "README.txt": "log.txt",
 	} {

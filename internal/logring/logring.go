@@ -190,20 +190,20 @@ func (l Line) size() int { return len(l.json()) }
 
 // add keeps a line.
 func (r *Ring) add(l Line, urgent bool) {
-	raw := r.remember(l, urgent)
+	l = r.remember(l, urgent)
 	r.tailing.Lock()
 	defer r.tailing.Unlock()
-	_ = r.append(raw) // who would be told, in which log?
+	_ = r.append(l.public()) // who would be told, in which log?
 }
 
-func (r *Ring) remember(l Line, urgent bool) []byte {
+func (r *Ring) remember(l Line, urgent bool) Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
 	l.Seq = r.seq
-	raw := l.json()
-	r.lines = append(r.lines, kept{l, len(raw)})
-	r.bytes += len(raw)
+	size := l.size()
+	r.lines = append(r.lines, kept{l, size})
+	r.bytes += size
 	r.urgent = r.urgent || urgent
 	drop := 0
 	for ; r.bytes > maxMemory; drop++ {
@@ -214,7 +214,7 @@ func (r *Ring) remember(l Line, urgent bool) []byte {
 		close(r.more)
 		r.more = nil
 	}
-	return raw
+	return l
 }
 
 // Lines returns the lines that a filter takes, from the store too, the oldest first.

@@ -171,8 +171,11 @@ func TestDeath(t *testing.T) {
 	if err := r.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	log.Info("one")
+	log.Info("one", "name", "Anna")
 	log.Info("two")
+	if open, err := os.ReadFile(path); err != nil || bytes.Contains(open, []byte("Anna")) {
+		t.Errorf("a person's name lies open: %s %v", open, err)
+	}
 	_, log, last := tailed() // it died
 	if last != 4 {
 		t.Errorf("the last line before was %d, want 4", last)

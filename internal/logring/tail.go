@@ -2,6 +2,7 @@ package logring
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -38,12 +39,24 @@ func (r *Ring) To(t Tail) error {
 	var b bytes.Buffer
 	for _, l := range r.lines {
 		if l.Seq >= r.dirty {
-			b.Write(l.json())
+			b.Write(l.public())
 		}
 	}
 	r.mu.Unlock()
 	r.tail = t
 	return r.append(b.Bytes())
+}
+
+// public is the line as it is stored where it lies open: without the names of people.
+func (l Line) public() []byte {
+	fields := slices.Clone(l.Fields)
+	for i, f := range fields {
+		if slices.Contains([]string{"name", "who", "viewer"}, f.Name) {
+			fields[i].Value = json.RawMessage(`"***"`)
+		}
+	}
+	l.Fields = fields
+	return l.json()
 }
 
 // append writes to the tail; when it is full it begins anew. The caller holds tailing.
