@@ -86,12 +86,19 @@ func (e *Engine) put(ctx context.Context, src Source, o offer) error {
 	return nil
 }
 
+// patience is how long somebody waits for a look that the camera takes by itself just then.
+const patience = 3 * time.Second
+
 // begin takes the work, and lets Cancel end it.
 func (e *Engine) begin(ctx context.Context) (context.Context, func(), error) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	select {
 	case e.work <- struct{}{}:
-	default:
+	case <-late.C:
 		return nil, nil, fmt.Errorf("update: %w", Busy)
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	e.mu.Lock()
