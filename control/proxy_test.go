@@ -208,7 +208,8 @@ func (p *place) verdict(sender *phone, tt rule, said Message, say func()) {
 				if !tt.answered || r.Code != tt.code && r.Code != CodeReplay && r.Code != CodeRateLimited {
 					p.t.Errorf("answered %s", r.Code)
 				}
-				if r.Code == tt.code {
+				lost := r.Code == CodeReplay && p.receiver.Refusals()[tt.code] > 0 // the answer that said so first
+				if r.Code == tt.code || lost {
 					return true
 				}
 			}
