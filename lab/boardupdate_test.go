@@ -73,7 +73,7 @@ func newUpdated(t *testing.T, arch string) (s *updated, first string) {
 		t.Fatal(err)
 	}
 	const host = "10.0.2.2" // QEMU's user network: this machine's loopback
-	config := fmt.Sprintf("schema: 1\nupdate: {repository: \"http://%s:%s/\", trial: 60s}\n", host, port)
+	config := fmt.Sprintf("schema: 1\nupdate: {repository: \"http://%s:%s/\", trial: 150s}\n", host, port)
 	b.Put("/data/agent/config.yaml", []byte(config), 0o644)
 	b.Sh("kill " + agentPID(b))
 	b.Expect(`init: .* agent ended`, playLimit)
@@ -104,10 +104,12 @@ func (s *updated) status() (st otaStatus, ok bool) {
 	return st, r.Code == 0 && json.Unmarshal([]byte(r.Out), &st) == nil
 }
 
-// says waits until the running agent tells this of the update.
+// says waits until the running agent tells this of the update. Each question starts a program of 13 MB on a board that has
+// to prove that its pictures come in time, so they are few.
 func (s *updated) says(t *testing.T, running, brief string) (st otaStatus) {
 	t.Helper()
 	until(t, updateLimit, running+" runs, "+brief, func() bool {
+		<-time.After(2 * time.Second)
 		var ok bool
 		st, ok = s.status()
 		return ok && st.Running == running && st.brief() == brief
