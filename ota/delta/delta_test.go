@@ -44,6 +44,8 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	kernel := newer()
 	kernel.kernel = 2
+	few := newer()
+	few.few = true
 	odd, oddNext := older(), newer()
 	odd.odd, oddNext.odd = true, true
 	for _, c := range []struct {
@@ -55,6 +57,7 @@ func TestRoundTrip(t *testing.T) {
 		{"a slot", older().slot(t), newer().slot(t), 6000},
 		{"a slot back", newer().slot(t), older().slot(t), 6000},
 		{"another kernel", older().slot(t), kernel.slot(t), 330000},
+		{"most programs are gone", older().slot(t), few.slot(t), 6000},
 		{"a kernel that nobody makes again", odd.slot(t), oddNext.slot(t), 80000},
 		{"nothing compressed", older().plain(), newer().plain(), 3000},
 		{"a slot from something else", []byte("something else"), newer().slot(t), len(newer().slot(t)) * 2},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ocellus/ocellus/codec/fit"
@@ -22,6 +23,7 @@ type release struct {
 	time   uint32
 	insert int  // instructions more in the first function of each program
 	kernel byte // another one is another kernel
+	few    bool // of the programs the initrd's alone
 	odd    bool // kernel and initrd are compressed by another compressor
 }
 
@@ -61,7 +63,7 @@ func (r release) slot(t testing.TB) []byte {
 }
 
 func (r release) entries() []squashfs.Entry {
-	return []squashfs.Entry{
+	all := []squashfs.Entry{
 		{Path: ".", Mode: fs.ModeDir | 0o755},
 		{Path: "agent", Mode: 0o755, Data: program(arm64, 3000, r.insert)},
 		{Path: "busybox", Mode: 0o755, Data: noise(300<<10, 7)},
@@ -69,6 +71,7 @@ func (r release) entries() []squashfs.Entry {
 		{Path: "helper", Mode: 0o755, Data: program(arm, 3000, r.insert)},
 		{Path: "same", Mode: 0o644, Data: bytes.Repeat([]byte("the same in both "), 20000)},
 	}
+	return slices.DeleteFunc(all, func(e squashfs.Entry) bool { return r.few && (e.Path == "agent" || e.Path == "helper") })
 }
 
 // plain is an image that nothing is compressed in.

@@ -165,8 +165,8 @@ func (r *reader) check(h *Header) {
 		r.fail("sizes don't add up: source %d, pieces %d of %d, stored %d of %d, frames %d", source, made, target, stored,
 			h.Target.Size, framed)
 	}
-	r.checkSpans(h.From, source)
-	r.checkSpans(h.To, target)
+	r.checkSpans(h.From, source, len(h.From))
+	r.checkSpans(h.To, target, len(h.From))
 }
 
 // checkPiece holds a piece together that is stored at a place in the target.
@@ -180,10 +180,10 @@ func (r *reader) checkPiece(h *Header, p Piece, at uint64) {
 	}
 }
 
-// checkSpans holds spans in an expanded image.
-func (r *reader) checkSpans(all []Span, size uint64) {
+// checkSpans holds spans in an expanded image, and in the programs of the source, of which there are less than this.
+func (r *reader) checkSpans(all []Span, size uint64, programs int) {
 	for _, s := range all {
-		if uint64(s.At)+uint64(s.Size) > size || int(s.Program) >= len(all) {
+		if uint64(s.At)+uint64(s.Size) > size || int(s.Program) >= programs {
 			r.fail("span outside of the image")
 		}
 	}
