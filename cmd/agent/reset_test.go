@@ -223,7 +223,11 @@ func TestUnlinkable(t *testing.T) {
 				if code := r.wait(); code != exitAnew {
 					t.Fatalf("got exit code %d, want %d", code, exitAnew)
 				}
-				r = startAlone(t, state)
+				config := filepath.Join(t.TempDir(), "config.yaml") // a reset ends with the one in the state directory erased
+				if err := os.WriteFile(config, []byte(freePorts), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				r = startAlone(t, state, "--config", config)
 				next = becomeOwner(t, r.ports.Web, r.label)
 				if r.label != label {
 					t.Error("the label changed")
