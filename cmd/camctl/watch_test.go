@@ -32,7 +32,7 @@ func TestWatch(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			c := serve(t, cameraOptions{user: true})
-			s, out, code := watch(t, "rtsp://viewer:right@"+c.host+"/main", "--transport", transport, "--duration", "1200ms")
+			s, out, code := watch(t, "rtsp://viewer:right@"+c.host+"/main", "--transport", transport, "--duration", "3s")
 			if code != exitOK {
 				t.Fatalf("exit code %d: %s", code, out)
 			}
@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 func TestWatchCountsLoss(t *testing.T) {
 	t.Parallel()
 	c := serve(t, cameraOptions{every: func(n int) bool { return n%20 == 0 }})
-	s, out, code := watch(t, "rtsp://"+c.host+"/main", "--transport", "udp", "--duration", "1200ms")
+	s, out, code := watch(t, "rtsp://"+c.host+"/main", "--transport", "udp", "--duration", "3s")
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
