@@ -51,7 +51,7 @@ func TestConsole(t *testing.T) {
 	s.consoleWidth()
 	s.consoleFollows(a)
 	s.keys("C-]")
-	s.has("Pane is dead")
+	s.has("ended: 0")
 	s.stranger(c)
 }
 

@@ -15,13 +15,14 @@ type screen struct {
 	socket string
 }
 
-// newScreen starts a program in a terminal of so many columns and rows.
+// newScreen starts a program in a terminal of so many columns and rows. The screen stays when the program has ended, and
+// says how: tmux's own word for it may be missing, as it can lose a child's end (SIGCHLD) beside utempter's.
 func newScreen(t *testing.T, columns, rows int, program ...string) *screen {
 	t.Helper()
 	need(t, "tmux")
 	s := &screen{t, filepath.Join(t.TempDir(), "tmux")}
 	s.tmux(append([]string{"-f", "/dev/null", "-u", "new-session", "-d", "-x", fmt.Sprint(columns),
-		"-y", fmt.Sprint(rows)}, program...)...)
+		"-y", fmt.Sprint(rows), "sh", "-c", `"$@"; echo "ended: $?"; exec cat`, "sh"}, program...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			if out, err := exec.Command("tmux", "-S", s.socket, "capture-pane", "-p").Output(); err == nil {
@@ -30,7 +31,6 @@ func newScreen(t *testing.T, columns, rows int, program ...string) *screen {
 		}
 		_ = exec.Command("tmux", "-S", s.socket, "kill-server").Run() // it may have ended with its program
 	})
-	s.tmux("set-option", "-g", "remain-on-exit", "on")
 	return s
 }
 
