@@ -5,7 +5,8 @@
 # memory once and verified there, then it boots. What the board has to set before, in a file of its own in front of this one:
 #   oc_if, oc_dev    the disk: virtio 0, mmc 1
 #   oc_mem, oc_fit   memory for the record (16 KiB) and for the FIT (oc_max blocks of 512 bytes)
-#   oc_args          the kernel's command line, to which ocellus.slot= and ocellus.boot= are added
+#   oc_args          the kernel's command line, to which ocellus.slot= and ocellus.boot= are added. cryptomgr.notests, as a
+#                    kernel that is built for a device has it: RSA and DH try themselves out at every boot, 0.8 s on armv7
 #   oc_check         verifies the FIT at oc_fit
 #   oc_boot          boots it with bootargs; it was verified in the memory where it lies
 # Numbers are hexadecimal. No line here spends a try of the confirmed slot. U-Boot's shell takes no apostrophe and no

@@ -5,6 +5,6 @@ setenv oc_dev 0
 setenv oc_mem 48000000
 setenv oc_fit 4a000000
 setenv oc_max 10000
-setenv oc_args "console=ttyAMA0 quiet panic=2"
+setenv oc_args "console=ttyAMA0 quiet panic=2 cryptomgr.notests"
 setenv oc_check 'iminfo ${oc_fit}'
 setenv oc_boot 'setenv verify n; bootm ${oc_fit}#slot ${oc_fit}#slot ${fdtcontroladdr}'
