@@ -46,14 +46,14 @@ type Bridge interface {
 type Publish func(topic string, payload []byte, retained bool) error
 
 // How the tries of a camera that lost its broker are spread, in full jitter: each wait is anything from nothing to a
-// limit. The first one is long, since a node that fails loses thousands of cameras in one instant; the next ones are no
-// longer, since a cluster needs some ten seconds to elect its leaders, and refuses whoever comes before. Only then does
-// the limit double.
+// limit. The first one is long, since a node that fails loses thousands of cameras in one instant, and comes after a
+// rest: a cluster needs some seconds to elect its leaders, and whoever comes before waits at the door and goes in with
+// all others. The next ones are no longer; only then does the limit double.
 const (
 	firstTry   = 2 * time.Second  // of a process that has just started: anything up to this
-	again      = 20 * time.Second // after a connection was lost: anything up to this
+	again      = 18 * time.Second // after a connection was lost and a third of this went by: anything up to this
 	sameTries  = 3                // waits with that limit
-	longestTry = 15               // times again: 5 minutes
+	longestTry = 15               // times again: 4.5 minutes
 	goodAfter  = time.Minute      // a connection that held so long forgets the failures before it
 	whoIsOwner = 5 * time.Second
 	slowBroker = 2 * time.Second // one that took longer to let us in has a crowd at its door, which gets half of again
@@ -222,8 +222,12 @@ func (s *Session) Run(ctx context.Context) error {
 	return nil
 }
 
-// backoff is full jitter: anything from nothing to the longest wait that this many failures have.
+// backoff is full jitter: anything from nothing to the longest wait that this many failures have; the first one behind a
+// rest.
 func backoff(base time.Duration, failures int) time.Duration {
+	if failures == 0 {
+		return base/3 + jitter(base)
+	}
 	return jitter(base * time.Duration(min(longestTry, 1<<min(max(failures-sameTries+1, 0), 10))))
 }
 

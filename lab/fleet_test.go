@@ -76,6 +76,7 @@ type fleetSummary struct {
 	Displaced   int
 	AllBack     float64 `json:"all_back_s"`
 	WorstSecond float64 `json:"worst_second_percent"`
+	Back        []int   `json:"back_by_second"`
 }
 
 // TestFleet: cameras on a real cluster. A node dies; every camera is back, no command and no event is lost.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,7 @@ type fleetSimulate struct {
 	For      time.Duration `default:"30s" help:"How long, once all are connected."`
 	Rate     float64       `default:"20" help:"Commands a second, to cameras at random."`
 	Event    time.Duration `default:"10s" help:"Between two events of a camera."`
-	Spread   time.Duration `default:"20s" help:"A camera that lost its broker tries again after anything up to this."`
+	Spread   time.Duration `default:"18s" help:"A camera that lost its broker rests for a third of this and tries again after anything up to this."`
 }
 
 // How a camera behaves that lost its broker, as docs/control.md has it: the limit of its first waits is the same, then
@@ -154,11 +155,12 @@ type fleetSummary struct {
 	Connected int      `json:"connected"`
 	Commands  messages `json:"commands"`
 	Events    messages `json:"events"`
-	// Of the cameras that lost their broker: how many, after how long the last one was back, and how many of them came
-	// back in the worst second.
+	// Of the cameras that lost their broker: how many, after how long the last one was back, how many of them came back in
+	// the worst second, and how many in each second after the first one was lost.
 	Displaced   int     `json:"displaced"`
 	AllBackS    float64 `json:"all_back_s"`
 	WorstSecond float64 `json:"worst_second_percent"`
+	Back        []int   `json:"back_by_second"`
 	Tries       int     `json:"tries"` // that they needed, all together
 }
 
@@ -171,14 +173,16 @@ func (f *fleet) summary(o *office) fleetSummary {
 	if len(f.backs) == 0 || len(f.lost) == 0 {
 		return s
 	}
-	first, seconds, worst := f.lost[0], map[int]int{}, 0
+	first := f.lost[0]
 	for _, at := range f.backs {
-		s.AllBackS = max(s.AllBackS, at.Sub(first).Seconds())
-		second := int(at.Sub(first).Seconds())
-		seconds[second]++
-		worst = max(worst, seconds[second])
+		after := at.Sub(first).Seconds()
+		s.AllBackS = max(s.AllBackS, after)
+		for len(s.Back) <= int(after) {
+			s.Back = append(s.Back, 0)
+		}
+		s.Back[int(after)]++
 	}
-	s.WorstSecond = 100 * float64(worst) / float64(len(f.backs))
+	s.WorstSecond = 100 * float64(slices.Max(s.Back)) / float64(len(f.backs))
 	return s
 }
 
@@ -198,9 +202,13 @@ func (f *fleet) options(id string) (*mqtt.ClientOptions, error) {
 		SetProtocolVersion(4), nil
 }
 
-// again waits before the next try, in full jitter; false: it is over.
-func (f *fleet) again(ctx context.Context, failures int) bool {
-	return monotime.Pause(ctx, mathrand.N(f.Spread<<min(max(failures-sameTries+1, 0), 4)+1)) == nil
+// again waits before the next try, in full jitter, after a rest where a connection was lost; false: it is over.
+func (f *fleet) again(ctx context.Context, been bool, failures int) bool {
+	wait := mathrand.N(f.Spread<<min(max(failures-sameTries+1, 0), 4) + 1)
+	if been && failures == 0 {
+		wait += f.Spread / 3
+	}
+	return monotime.Pause(ctx, wait) == nil
 }
 
 func (f *fleet) public() ed25519.PublicKey { return f.owner.Public().(ed25519.PublicKey) }

@@ -41,7 +41,7 @@ func newSimulated(f *fleet) (*simulated, error) {
 // run keeps connected until ctx ends.
 func (c *simulated) run(ctx context.Context) {
 	been := false // connected
-	for failures := 0; c.fleet.again(ctx, failures); {
+	for failures := 0; c.fleet.again(ctx, been, failures); {
 		if c.connect(ctx, been) {
 			been, failures = true, 0
 			continue
