@@ -9,8 +9,6 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +17,6 @@ import (
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/codec/qrcode"
 	"github.com/ocellus/ocellus/codec/qrtext"
-	"github.com/ocellus/ocellus/provision/smartconfig"
 )
 
 // A code of version 8 is the largest that a cheap lens reads at once; what is longer comes in parts, one by one.
@@ -119,120 +116,4 @@ func writePNG(path string, code *qrcode.Code) error {
 		err = errors.Join(err, os.Remove(f.Name()))
 	}
 	return err
-}
-
-// sendLengths sends ESP-Touch v2 under the label's key until the camera has heard, and says where it is.
-func (c *pairCommand) sendLengths(ctx context.Context, s streams, l label.Label, setup qrtext.Setup,
-	heard chan<- string,
-) error {
-	broadcast, err := broadcastAddress()
-	if err != nil {
-		return err
-	}
-	who := smartconfig.Claimant{Token: setup.Token, Owner: label.FingerprintOf(setup.Owner)}
-	sends, err := smartconfig.Message{
-		SSID: []byte(setup.Network.SSID), Password: setup.Network.Password, Key: l.Secret.Printed(), Reserved: who.Text(),
-		Broadcast: broadcast,
-	}.Send(smartconfig.ESPTouch2, rand.Reader)
-	if err != nil {
-		return err
-	}
-	out, err := net.ListenPacket("udp4", ":0")
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	listening := make(chan error, 1) // capacity 1: the last word of the goroutine below
-	go func() { listening <- awaitACK(ctx, out, heard, stop) }()
-	fmt.Fprintf(s.err, "sending the network to the camera from this machine's Wi-Fi, to %v\n", broadcast)
-	filler := make([]byte, 1500)
-	for d := range sends {
-		if _, err := out.WriteTo(filler[:d.Length], net.UDPAddrFromAddrPort(d.To)); err != nil {
-			stop()
-			return errors.Join(fmt.Errorf("send to %v: %w", d.To, err), <-listening)
-		}
-		wait := time.NewTimer(d.Wait)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			return <-listening
-		}
-	}
-	<-ctx.Done()
-	return <-listening
-}
-
-// ackPort is where a sender of ESP-Touch v2 with port mark 0 listens, confirmPort where the camera does.
-const (
-	ackPort     = 18266
-	confirmPort = 7002
-	ackSize     = 7
-	doorPort    = 8443
-)
-
-// awaitACK waits for the camera's answer, confirms it, and calls got.
-func awaitACK(ctx context.Context, out net.PacketConn, heard chan<- string, got func()) error {
-	in, err := net.ListenPacket("udp4", fmt.Sprintf(":%d", ackPort))
-	if err != nil {
-		got()
-		return fmt.Errorf("listen for the camera: %w (is another sender running?)", err)
-	}
-	defer in.Close()
-	end := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })
-	defer end()
-	var b [64]byte
-	for {
-		n, from, err := in.ReadFrom(b[:])
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		case n < ackSize:
-			continue
-		}
-		camera := from.(*net.UDPAddr)
-		for range 2 {
-			_, _ = out.WriteTo([]byte{1}, &net.UDPAddr{IP: camera.IP, Port: confirmPort})
-		}
-		heard <- fmt.Sprintf("%v:%d", camera.IP, doorPort)
-		got()
-		return nil
-	}
-}
-
-// broadcastAddress is that of the network over which this machine reaches others.
-func broadcastAddress() (netip.Addr, error) {
-	var own netip.Addr
-	if probe, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { // sends nothing: asks for the route
-		own = probe.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-		_ = probe.Close()
-	}
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	var first netip.Addr // where there is no such route
-	for _, a := range addresses {
-		p, err := netip.ParsePrefix(a.String())
-		if err != nil || !p.Addr().Is4() || p.Addr().IsLoopback() {
-			continue
-		}
-		b := p.Addr().As4()
-		for bit := p.Bits(); bit < 8*len(b); bit++ {
-			b[bit/8] |= 0x80 >> (bit % 8)
-		}
-		if p.Addr() == own {
-			return netip.AddrFrom4(b), nil
-		}
-		if !first.IsValid() {
-			first = netip.AddrFrom4(b)
-		}
-	}
-	if !first.IsValid() {
-		return first, errors.New("this machine is in no network: join the camera's Wi-Fi first")
-	}
-	return first, nil
 }

@@ -39,6 +39,7 @@ type networkFlags struct {
 type wifiFlags struct {
 	networkFlags
 	By       string        `enum:"lan,qr,smartconfig" default:"lan" help:"How the camera hears of you: by the network that it is in (lan), by a code for its lens (qr), by this machine's Wi-Fi (smartconfig)."`
+	Protocol string        `enum:"esp_touch_v2,esp_touch_v2_plain,esp_touch_v1,airkiss,tuya_ez" default:"esp_touch_v2" help:"Of SmartConfig. Only esp_touch_v2 is secret, and says who will own the camera; it listens to the others only where it was told to."`
 	PNG      string        `name:"png" placeholder:"FILE" help:"Write the code to this PNG file, too, until the camera is yours."`
 	Patience time.Duration `default:"3m" help:"How long to wait for the camera."`
 }
@@ -146,6 +147,9 @@ const (
 	tokenFor   = time.Minute
 )
 
+// bringsToken reports whether the camera learns the token with its network. Where anybody can read along, none is said.
+func (f *wifiFlags) bringsToken() bool { return f.By != bySmartConfig || f.Protocol == ownProtocol }
+
 // await claims the camera as soon as it answers.
 func (c *pairCommand) await(ctx context.Context, l label.Label, key ed25519.PrivateKey, token qrtext.Token,
 	heard <-chan string, ended chan error,
@@ -172,7 +176,7 @@ func (c *pairCommand) await(ctx context.Context, l label.Label, key ed25519.Priv
 				}
 			}
 			proof, with := claim.ByToken, token[:]
-			if secret, err := l.ClaimKey(); err == nil && time.Since(began) > tokenFor {
+			if secret, err := l.ClaimKey(); err == nil && (!c.bringsToken() || time.Since(began) > tokenFor) {
 				proof, with = claim.BySecret, secret[:]
 			}
 			p, err := c.claimAt(ctx, where, l, key, proof, with)

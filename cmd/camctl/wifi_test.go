@@ -2,17 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"image/png"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ocellus/ocellus/codec/qrcode"
 	"github.com/ocellus/ocellus/codec/qrtext"
@@ -170,48 +167,5 @@ func TestNoAnswer(t *testing.T) {
 		"--ssid", "HomeNet", "--password", "12345678", "--country", "DE", "--patience", "1s")
 	if code != exitUnreachable || !strings.Contains(errs, "three flashes") {
 		t.Errorf("exit code %d: %s", code, errs)
-	}
-}
-
-// TestACK: the camera's answer says where it is, and is confirmed; what is shorter is not its answer.
-func TestACK(t *testing.T) {
-	t.Parallel()
-	camera, err := net.ListenPacket("udp4", "127.0.0.63:7002")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer camera.Close()
-	out, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
-	defer stop()
-	heard, ended := make(chan string, 1), make(chan error, 1)
-	go func() { ended <- awaitACK(ctx, out, heard, stop) }()
-	phone := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: ackPort}
-	confirmed := make(chan byte, 2)
-	go func() {
-		var b [16]byte
-		for range 2 {
-			if _, _, err := camera.ReadFrom(b[:]); err == nil {
-				confirmed <- b[0]
-			}
-		}
-		close(confirmed)
-	}()
-	for again := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-again.C {
-		_, _ = camera.WriteTo([]byte{0, 1, 2}, phone)
-		_, _ = camera.WriteTo([]byte{0, 2, 0, 0, 0, 0, 7}, phone)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if where := <-heard; where != "127.0.0.63:8443" {
-		t.Errorf("heard of %q", where)
-	}
-	if b := <-confirmed; b != 1 {
-		t.Errorf("confirmed by %d", b)
 	}
 }
