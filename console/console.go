@@ -34,6 +34,9 @@ type Camera interface {
 	Facts() Facts
 	// Do runs a row of the command table on behalf of somebody.
 	Do(ctx context.Context, who access.Identity, name string, args json.RawMessage) (json.RawMessage, error)
+	// Reset forgets the owner for whoever has the board in his hands, by what he asked at an instant, and returns the erase
+	// receipt. access.ErrDenied: he has not switched the power on just before, or the board has a button for that.
+	Reset(ctx context.Context, asked time.Time) (receipt []byte, err error)
 	// Follow tells each line of the log that passes a filter as it comes, until ctx ends. tell must not block.
 	Follow(ctx context.Context, f LogFilter, tell func(line string)) error
 }

@@ -129,6 +129,7 @@ type camera struct {
 	asked   []string
 	answers map[string]string // by row; none: unknown
 	slow    bool              // a row takes an hour
+	on      time.Time         // when the power was switched on; zero: long ago
 	lines   chan string       // of the log
 }
 
@@ -153,6 +154,14 @@ func (c *camera) Do(ctx context.Context, who access.Identity, name string, args 
 		return nil, errors.New("unknown command")
 	}
 	return json.RawMessage(answer), nil
+}
+
+func (c *camera) Reset(_ context.Context, asked time.Time) ([]byte, error) {
+	if asked.Sub(c.on) > 10*time.Second {
+		return nil, fmt.Errorf("reset: switch the power off and on: %w", access.ErrDenied)
+	}
+	c.asked = append(c.asked, "reset by hand")
+	return []byte{0}, nil
 }
 
 func (c *camera) Follow(ctx context.Context, f LogFilter, tell func(line string)) error {
@@ -305,6 +314,25 @@ func TestStranger(t *testing.T) {
 			wants(t, b.types(v.name+" get\r"), "is for whoever has unlocked the console")
 		}
 		if got := strings.Join(b.camera.asked, ";"); got != "bystander selftest " {
+			t.Errorf("asked: %s", got)
+		}
+	})
+}
+
+// TestResetByHand: who has just switched the board on resets it without a key; when he typed it counts, and not how long
+// he thought about it.
+func TestResetByHand(t *testing.T) {
+	sit(t, true, nil, func(t *testing.T, b *bench) {
+		b.camera.on = time.Now()
+		b.types("reset\r")
+		b.types("n\r")
+		wants(t, b.types("reset AAAQE\r"), "is for whoever has unlocked")
+		wants(t, b.types("reset\r"), "for good. Go on?")
+		time.Sleep(time.Minute)
+		wants(t, b.types("y\r"), "receipt AA\r\n", "as from its box")
+		b.types("reset\r")
+		wants(t, b.types("y\r"), "switch the power off and on")
+		if got := strings.Join(b.camera.asked, ";"); got != "reset by hand" {
 			t.Errorf("asked: %s", got)
 		}
 	})

@@ -25,6 +25,8 @@ const (
 	receiptWord = "receipt "
 )
 
+const forgets = "The camera forgets its owner, and all that it keeps for him, for good."
+
 // unlock asks a riddle, or takes the answer. The answer to a wrong key is held back, longer each time.
 func unlock(s *session, ctx context.Context, words []string) error {
 	switch {
@@ -66,10 +68,15 @@ func (s *session) admit(pass access.Pass) error {
 	return s.say(fmt.Sprintf("Unlocked for %s, role %s.\r\n", id.Name, id.Role))
 }
 
-// reset asks for the owner's signature under the deed, and does it.
+// reset asks for the owner's signature under the deed, and does it. Without a key it is what the button is elsewhere.
 func reset(s *session, ctx context.Context, words []string) error {
-	if len(words) > 1 {
+	switch {
+	case len(words) > 1:
 		return usage("reset")
+	case !s.unlocked() && len(words) == 1:
+		return errors.New("an order is for whoever has unlocked the console: camctl console PORT")
+	case !s.unlocked():
+		return s.byHand(ctx)
 	}
 	if len(words) == 1 {
 		raw, err := encoding().DecodeString(strings.ToUpper(words[0]))
@@ -78,7 +85,7 @@ func reset(s *session, ctx context.Context, words []string) error {
 		}
 		return s.obey(ctx, raw)
 	}
-	yes, err := s.confirm(ctx, "The camera forgets its owner, and all that it keeps for him, for good.")
+	yes, err := s.confirm(ctx, forgets)
 	if err != nil || !yes {
 		return err
 	}
@@ -96,6 +103,23 @@ func reset(s *session, ctx context.Context, words []string) error {
 	return s.say(orderWord + encoding().EncodeToString(q.Nonce) + " " + encoding().EncodeToString(q.Challenge) + "\r\n")
 }
 
+// byHand forgets the owner because of whoever has just switched the board on. When he typed it counts.
+func (s *session) byHand(ctx context.Context) error {
+	asked := time.Now()
+	yes, err := s.confirm(ctx, forgets)
+	if err != nil || !yes {
+		return err
+	}
+	receipt, err := s.work(ctx, func(ctx context.Context) (string, error) {
+		raw, err := s.c.Camera.Reset(ctx, asked)
+		return encoding().EncodeToString(raw), err
+	})
+	if err != nil {
+		return err
+	}
+	return s.forgotten(receipt)
+}
+
 // obey hands the owner's order on, and shows the receipt: in one line, however long it is.
 func (s *session) obey(ctx context.Context, order []byte) error {
 	raw, err := s.askNow(ctx, "owner.unbind", map[string][]byte{"order": order})
@@ -108,5 +132,9 @@ func (s *session) obey(ctx context.Context, order []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.say(receiptWord + encoding().EncodeToString(answer.Receipt) + "\r\nThe camera starts as from its box.\r\n")
+	return s.forgotten(encoding().EncodeToString(answer.Receipt))
+}
+
+func (s *session) forgotten(receipt string) error {
+	return s.say(receiptWord + receipt + "\r\nThe camera starts as from its box.\r\n")
 }

@@ -51,8 +51,8 @@ func verbs() []verb {
 		{name: "rollback", help: "back to the system of before the last update", talk: sure("ota.rollback",
 			"The camera restarts with the system of before.")},
 		{name: "reboot", help: "start the camera anew", talk: sure("reboot", "The camera restarts.")},
-		{name: "reset", args: "[ORDER]", help: "forget the owner and all that is kept for him; camctl console signs it",
-			talk: reset},
+		{name: "reset", args: "[ORDER]", help: "forget the owner and all that is kept for him; camctl console signs it. Without a " +
+			"key: where there is no button, within 10 s of power-on", open: true, talk: reset},
 		{name: "support", help: "a bundle for support: camctl support PORT fetches it", run: support},
 		{name: "call", args: "ROW [NAME=VALUE ...]", help: "any row of the command table", run: call, next: rows},
 		{name: "exit", help: "lock the console", open: true, talk: leave},

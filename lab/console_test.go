@@ -170,6 +170,23 @@ func TestConsoleFactory(t *testing.T) {
 	closed("at a camera that was reset")
 }
 
+// TestConsoleReset: who has no key and has just switched the camera on, which has no button, makes it as from its box.
+func TestConsoleReset(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	o := agentOptions{state: t.TempDir(), args: []string{"--serial", c.camera}}
+	startAgent(t, o).stop(t)
+	o.alone = true
+	startAgent(t, o)
+	stranger := t.TempDir()
+	if r := c.console(stranger, "reset", "y"); !strings.Contains(r.out, "starts as from its box") {
+		t.Fatalf("reset: %+v", r)
+	}
+	until(t, 20*time.Second, "the camera starts as from its box", func() bool {
+		return strings.Contains(c.console(stranger, "status").out, "has no owner yet")
+	})
+}
+
 // TestConsoleFlood: whatever comes over the line, at full speed, the stream drops no picture; afterwards the console
 // is as it was.
 func TestConsoleFlood(t *testing.T) {

@@ -134,6 +134,12 @@ func (t teller) Do(ctx context.Context, who access.Identity, name string, args j
 	return json.Marshal(result)
 }
 
+// Reset implements console.Camera.
+func (t teller) Reset(_ context.Context, asked time.Time) ([]byte, error) {
+	r, err := t.a.resetByHand(asked)
+	return r.Receipt, err
+}
+
 // probed is the answer to probe. Its keys are wire format: only ever added.
 type probed struct {
 	Board string   `json:"board"`

@@ -22,11 +22,13 @@ func (a *agent) localCommands() []command {
 	return append(a.commands(), command{"reset", access.Own, 30 * time.Second, with(a.resetCommand)})
 }
 
-// resetCommand is the physical reset of a board without a button: the power was off, and within resetWindow somebody
-// says so at the board itself.
-func (a *agent) resetCommand(context.Context, none) (any, error) {
-	if err := a.power.mayReset(a.pressable, time.Now()); err != nil {
-		return nil, err
+func (a *agent) resetCommand(context.Context, none) (any, error) { return a.resetByHand(time.Now()) }
+
+// resetByHand is the physical reset of a board without a button: the power was off, and within resetWindow somebody says
+// so at the board itself, by its socket or its serial line.
+func (a *agent) resetByHand(asked time.Time) (receipted, error) {
+	if err := a.power.mayReset(a.pressable, asked); err != nil {
+		return receipted{}, err
 	}
 	return a.reset()
 }
