@@ -64,6 +64,37 @@ func TestSerial(t *testing.T) {
 	c.update(a, p)
 }
 
+// TestSerialClaim: a camera that is in no network is claimed over three wires, by its label alone, once.
+func TestSerialClaim(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	a := startAgent(t, agentOptions{alone: true, args: []string{"--serial", c.camera}})
+	pair := func(home, text string) ran {
+		t.Helper()
+		return tool(t, time.Minute, program("camctl"), "pair", "--home", home, "--camera", c.port, "--label", text)
+	}
+	box := label(t, a)
+	other := strings.Split(box, ":")
+	other[4] = strings.Repeat("0", 16)
+	if r := pair(t.TempDir(), strings.Join(other, ":")); r.code == 0 {
+		t.Errorf("a damaged label: %s", r.errs)
+	}
+	if r := pair(a.home, box); r.code != 0 || !strings.Contains(r.errs, "is yours") {
+		t.Fatalf("camctl pair: exit code %d: %s%s", r.code, r.out, r.errs)
+	}
+	if r := c.call(a, "status"); r.code != 0 {
+		t.Errorf("the owner on the line: %d %s%s", r.code, r.out, r.errs)
+	}
+	if r := pair(t.TempDir(), box); r.code != 4 || !strings.Contains(r.errs, "the camera has an owner") {
+		t.Errorf("a second phone: exit code %d, want 4: %s", r.code, r.errs)
+	}
+	door := tool(t, time.Minute, program("camctl"), "pair", "--home", a.home, "--camera", a.ports.Web)
+	if door.code != 0 {
+		t.Fatalf("the owner at the door: exit code %d: %s%s", door.code, door.out, door.errs)
+	}
+	playsBy(t, door)
+}
+
 // noise spoils one of so many pieces; 0: none.
 func (c *cable) noise(oneOf int) {
 	random := rand.New(rand.NewPCG(1, 1))

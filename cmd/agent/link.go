@@ -33,6 +33,7 @@ func (a *agent) openLink(factory ed25519.PublicKey, log *slog.Logger) func(line 
 	if a.owner != nil {
 		o.NewLock = func() link.Lock { return serialLock{a.owner.NewLock(factory)} }
 		o.Penalty = a.owner.Penalty
+		o.Gate = a.owner
 	}
 	l := link.New(o)
 	a.supervisor.Add(supervise.Part{Name: "link", Run: l.Run, Lasting: true})

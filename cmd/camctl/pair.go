@@ -22,8 +22,9 @@ import (
 type pairCommand struct {
 	homeFlag
 	wifiFlags
+	speedFlag
 	Label  string `help:"Text of the QR code on the camera; - reads it from standard input. A camera of yours needs none."`
-	Camera string `placeholder:"HOST:PORT" help:"Where its LAN door is; found on this link if not given (camctl discover)."`
+	Camera string `placeholder:"HOST:PORT" help:"Where its LAN door is; found on this link if not given (camctl discover). Or its serial line: /dev/ttyUSB0, tcp:HOST:PORT."`
 	Name   string `default:"camera" help:"How you call the camera."`
 	Viewer string `default:"viewer" help:"Name of a viewer for your players, which know only passwords; empty for none."`
 }
@@ -36,7 +37,7 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	}
 	paired, known := h.Cameras[c.Name]
 	l, err := c.label(s.in)
-	if known && c.Label == "" {
+	if known && c.Label == "" && !isPort(c.Camera) {
 		if err := c.look(ctx, label.Label{}, paired, true); err != nil {
 			return err
 		}
@@ -54,6 +55,9 @@ func (c *pairCommand) Run(ctx context.Context, s streams) error {
 	}
 	if fresh {
 		fmt.Fprintln(s.err, "made your owner's key; write its backup phrase on paper: camctl owner phrase")
+	}
+	if isPort(c.Camera) {
+		return c.overLine(ctx, s, file, l, key)
 	}
 	if known || c.By == byLAN {
 		if err := c.look(ctx, l, paired, known); err != nil {
@@ -143,7 +147,10 @@ func (c *pairCommand) keep(file *statefile.File[home], p pairedCamera) error {
 
 func (c *pairCommand) label(in io.Reader) (label.Label, error) {
 	text := c.Label
-	if text == "" {
+	switch {
+	case text == "" && isPort(c.Camera):
+		return label.Label{}, &fault{exitUsage, errors.New("give the label of the camera on this line with --label")}
+	case text == "":
 		return label.Label{}, &fault{exitUsage, fmt.Errorf("no camera of yours is called %s: give its label with --label",
 			c.Name)}
 	}
@@ -205,13 +212,20 @@ func (c *pairCommand) claimAt(ctx context.Context, address string, l label.Label
 	if raw, err = d.insist(ctx, message); err != nil {
 		return pairedCamera{}, err
 	}
-	receipt, err := claim.ParseReceipt(raw, message, hardware)
+	p, err := received(raw, message, l, hardware)
+	p.Address = address
+	return p, err
+}
+
+// received is the camera that answers a claim by a receipt.
+func received(raw, message []byte, l label.Label, hardware ed25519.PublicKey) (pairedCamera, error) {
+	r, err := claim.ParseReceipt(raw, message, hardware)
 	if err != nil {
 		return pairedCamera{}, err
 	}
 	return pairedCamera{
-		Model: l.Model, Fingerprint: l.Fingerprint.String(), Address: address, ID: receipt.ID[:],
-		Operational: receipt.Operational, Hardware: hardware, Receipt: raw,
+		Model: l.Model, Fingerprint: l.Fingerprint.String(), ID: r.ID[:], Operational: r.Operational, Hardware: hardware,
+		Receipt: raw,
 	}, nil
 }
 

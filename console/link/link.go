@@ -8,7 +8,7 @@
 // Its laws:
 //
 //   - Whoever is at the line may disturb it, and nothing else: an envelope has its own signature, and everything else
-//     but Improv needs a key that answered a riddle in the same conversation.
+//     but Improv and a claim needs a key that answered a riddle in the same conversation.
 //   - While a conversation goes on, nothing on the line is text: what is left of a damaged frame never becomes a
 //     command.
 //   - A camera with an owner parses no Improv packet.
@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/ocellus/ocellus/access"
+	"github.com/ocellus/ocellus/codec/claim"
 	"github.com/ocellus/ocellus/codec/frame"
 	"github.com/ocellus/ocellus/codec/improv"
 	"github.com/ocellus/ocellus/console/link/wire"
@@ -43,6 +44,13 @@ type Pass interface {
 	Identity(now time.Time) (access.Identity, error)
 }
 
+// Gate makes the sender of a claim the owner; *access.Ownership is one.
+type Gate interface {
+	Claimed() bool
+	Challenge() claim.Challenge
+	Claim(raw []byte) (receipt []byte, err error)
+}
+
 // Options are what a Link needs. Out, About, Envelope and Log are.
 type Options struct {
 	// Out takes frames and packets, each in one Write; it keeps text of others out of them.
@@ -53,7 +61,9 @@ type Options struct {
 	Envelope func(ctx context.Context, raw []byte, answer func(reply []byte, last bool)) error
 	// NewLock makes a lock for a conversation. Nil: envelopes alone.
 	NewLock func() Lock
-	// Penalty is how long a wrong answer is held back now.
+	// Gate takes claims. Nil: none are taken.
+	Gate Gate
+	// Penalty is how long a wrong answer, or a claim's wrong proof, is held back now.
 	Penalty func() time.Duration
 	// Do runs a command, given as JSON, on behalf of somebody, and returns the answer as JSON.
 	Do func(ctx context.Context, who access.Identity, request []byte) []byte

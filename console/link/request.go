@@ -41,6 +41,8 @@ func (d *desk) message(t *talk, raw []byte) {
 		d.put(t, m)
 	case wire.Piece:
 		d.part(t, m)
+	case wire.Claim:
+		d.claim(t, m)
 	default:
 		d.refuse(t, m.Number, codeNone, "this release does not know that request")
 	}
@@ -87,16 +89,9 @@ func (d *desk) unlock(t *talk, m wire.Message) {
 		return
 	}
 	d.work(t, m.Number, func(ctx context.Context) wire.Message {
-		var wait time.Duration
 		var err error
-		for first := true; first || wait > 0; first = false {
-			if monotime.Pause(ctx, wait) != nil || !d.call(ctx, func() {
-				if wait = time.Until(d.held); wait <= 0 {
-					err = d.open(t, m.Body)
-				}
-			}) {
-				return wire.Message{}
-			}
+		if !d.judged(ctx, func() { err = d.open(t, m.Body) }) {
+			return wire.Message{}
 		}
 		if err == nil {
 			return wire.Message{Kind: wire.Result, Body: []byte(`{"code":"ok"}`)}
@@ -108,6 +103,21 @@ func (d *desk) unlock(t *talk, m wire.Message) {
 		}
 		return wire.Message{Kind: wire.Refused, Body: wire.No{Code: code, Text: clip(err.Error())}.Marshal()}
 	})
+}
+
+// judged calls judge in the goroutine of Run, as soon as no wrong answer is held back any more; false: ctx ended.
+func (d *desk) judged(ctx context.Context, judge func()) bool {
+	var wait time.Duration
+	for first := true; first || wait > 0; first = false {
+		if monotime.Pause(ctx, wait) != nil || !d.call(ctx, func() {
+			if wait = time.Until(d.held); wait <= 0 {
+				judge()
+			}
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // open judges an answer.

@@ -25,7 +25,9 @@ type world struct {
 	link *Link
 	role access.Role // of who solves the riddle
 
-	guesses int // that were judged, of the goroutine of Run
+	// Of the goroutine of Run.
+	guesses int // that were judged
+	gate    gate
 
 	mu   sync.Mutex // guards the rest
 	port net.Conn   // the camera's end of the cable; nil: nothing is plugged in
@@ -40,7 +42,7 @@ func inWorld(t *testing.T, network Network, test func(w *world)) {
 		w := &world{T: t, role: access.Owner}
 		w.link = New(Options{Out: w, Log: slog.New(slog.DiscardHandler), Network: network, Do: w.do, Take: w.install,
 			About:   func() wire.Welcome { return wire.Welcome{Model: "SIM", Release: "1.0"} },
-			NewLock: func() Lock { return &lock{world: w} }, Penalty: func() time.Duration { return 8 * time.Second },
+			NewLock: func() Lock { return &lock{world: w} }, Gate: &w.gate, Penalty: func() time.Duration { return 8 * time.Second },
 			Envelope: func(_ context.Context, raw []byte, answer func([]byte, bool)) error {
 				if string(raw) == "junk" {
 					return errors.New("no envelope")

@@ -19,6 +19,7 @@
 //	Command      {"command": NAME, "args": {...}}        Result; only after Unlock
 //	Put          SHA-256 and size of a file, now         Credit, more Credit, Result; only after Unlock
 //	Piece        offset u32, bytes of the file           -; its number is the Put's
+//	Claim        -, or a claim (codec/claim)             Claim: the challenge, or the receipt; or Refused
 //	Result       -                                       JSON as at the LAN door: {"code", "text", "result"}
 //
 // A file goes as far as its Credit: from the offset at which the camera wants it, up to the limit that it has room for.
@@ -61,6 +62,7 @@ const (
 	Refused   uint8 = 8
 	Result    uint8 = 9
 	Credit    uint8 = 10
+	Claim     uint8 = 11
 )
 
 // Bounds.
