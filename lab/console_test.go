@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestConsole: a person at a real terminal edits lines, completes words, reads a screen at a time and follows the log,
@@ -122,6 +124,32 @@ func (c *cable) console(home string, lines ...string) ran {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run() // the exit code says it
 	return ran{out: out.String(), errs: errs.String(), code: cmd.ProcessState.ExitCode()}
+}
+
+// TestConsoleThief: another program had the port open before and takes what comes. camctl says that nobody answers, and
+// ends: a read whose bytes are gone keeps it no longer.
+func TestConsoleThief(t *testing.T) {
+	t.Parallel()
+	master, port := newPTY(t)
+	defer master.Close()
+	thief, err := os.OpenFile(port, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	go func() { // it ends with the file
+		b := make([]byte, 1)
+		for _, err := thief.Read(b); err == nil; _, err = thief.Read(b) {
+		}
+	}()
+	go func() { // so does this
+		for _, err := master.Write([]byte("x")); err == nil; _, err = master.Write([]byte("x")) {
+		}
+	}()
+	r := tool(t, time.Minute, program("camctl"), "console", "--home", t.TempDir(), "--locked", port)
+	if r.code != 3 || !strings.Contains(r.errs, "no camera answers on this line") {
+		t.Errorf("beside a thief: %d %s%s", r.code, r.out, r.errs)
+	}
 }
 
 // TestConsoleFactory: the factory's key opens a camera that never had an owner, and is dead from the first claim on,

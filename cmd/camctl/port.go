@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"go.bug.st/serial"
-
 	"github.com/ocellus/ocellus/console/link/caller"
 	"github.com/ocellus/ocellus/console/link/wire"
+	"github.com/ocellus/ocellus/hal"
+	"github.com/ocellus/ocellus/hal/tty"
 )
 
 // speedFlag is how fast a serial port is.
@@ -43,19 +43,18 @@ func openPort(ctx context.Context, name string, baud int) (io.ReadWriteCloser, e
 		}
 		return conn, nil
 	}
-	port, err := serial.Open(name, &serial.Mode{BaudRate: baud})
-	var of *serial.PortError
+	line, err := tty.New(name).Open(baud)
 	switch {
 	case err == nil:
-		return port, nil
-	case errors.As(err, &of) && of.Code() == serial.PortBusy:
+		return line, nil
+	case errors.Is(err, hal.ErrBusy):
 		return nil, fmt.Errorf("%s: another program has it open", name)
-	case errors.Is(err, os.ErrPermission), errors.As(err, &of) && of.Code() == serial.PermissionDenied:
+	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("%s: you may not open it: be a member of the group dialout", name)
-	case errors.As(err, &of) && of.Code() == serial.InvalidSpeed:
+	case errors.Is(err, hal.ErrUnsupported):
 		return nil, &fault{exitUsage, fmt.Errorf("%s: it does not do %d baud", name, baud)}
 	}
-	return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", name, err)}
+	return nil, &fault{exitUnreachable, err}
 }
 
 // dialPort greets the camera on a port.
