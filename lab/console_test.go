@@ -52,6 +52,15 @@ func TestConsole(t *testing.T) {
 	s.sees("ocellus#")
 	s.consoleWidth()
 	s.consoleFollows(a)
+	for _, second := range [][]string{{"console", c.port}, {"call", c.port, "status"}} { // the first one goes on
+		r := tool(t, time.Minute, program("camctl"), append(second, "--home", a.home)...)
+		if r.code == 0 || !strings.Contains(r.errs, "another program has it open") {
+			t.Errorf("a second camctl %s: %d %s%s", second[0], r.code, r.out, r.errs)
+		}
+	}
+	s.types("version")
+	s.keys("Enter")
+	s.sees("ocellus#")
 	s.keys("C-]")
 	s.has("ended: 0")
 	s.stranger(c)
@@ -213,6 +222,30 @@ func TestConsoleReset(t *testing.T) {
 	until(t, 20*time.Second, "the camera starts as from its box", func() bool {
 		return strings.Contains(c.console(stranger, "status").out, "has no owner yet")
 	})
+}
+
+// TestConsoleNetwork: whoever stands at a camera that nobody owns brings it into a network, by words that he types; of one
+// with an owner only the owner does, who sees there what else he may.
+func TestConsoleNetwork(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	a := startAgent(t, agentOptions{alone: true, hold: filepath.Join(t.TempDir(), "none.png"),
+		args: []string{"--serial", c.camera}})
+	said := func(home string, words []string, lines ...string) {
+		t.Helper()
+		r := c.console(home, lines...)
+		if says(t, r.out, words...); r.code != 0 || strings.Contains(r.out, simPassword) {
+			t.Errorf("%d %s%s", r.code, r.out, r.errs)
+		}
+	}
+	join := "network join " + simNetwork
+	said(t.TempDir(), []string{`"` + simNetwork + `"`, "wrong password", `provisioned, network "` + simNetwork + `", address`},
+		"network scan", join, "not the password", join, simPassword)
+	a.pair(t)
+	said(t.TempDir(), []string{"network is for"}, "network scan")
+	said(a.home, []string{`provisioned, network "` + simNetwork + `"`, "no such network", "state: live", "camera", "pass",
+		"no previous system", "state: idle"},
+		"network", "network join Nowhere", "12345678", "streams", "probe", "selftest", "rollback", "y", "update status", "network")
 }
 
 // TestConsoleFlood: whatever comes over the line, at full speed, the stream drops no picture; afterwards the console

@@ -29,7 +29,7 @@ const (
 // Port is a serial port. It implements hal.Serial.
 type Port struct {
 	path string
-	busy atomic.Bool // the kernel keeps other programs out (TIOCEXCL), but not root's
+	busy atomic.Bool // the kernel keeps other programs out
 }
 
 // New names a port (/dev/ttyS0); nothing is opened before Open.
@@ -61,11 +61,30 @@ func (p *Port) open(mode *serial.Mode) (*line, error) {
 	if err != nil {
 		return nil, p.fault("open", err)
 	}
+	if err := lock(data); err != nil {
+		return nil, errors.Join(p.fault("open", err), data.Close())
+	}
 	settings, err := serial.Open(p.path, mode)
 	if err != nil {
 		return nil, errors.Join(p.fault("open", err), data.Close())
 	}
 	return &line{port: p, settings: settings, data: data}, nil
+}
+
+// lock keeps another program of ours out, or whatever else asks for flock(2): root's is not stopped by TIOCEXCL. A port
+// that knows no locks does without.
+func lock(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var busy error
+	err = raw.Control(func(fd uintptr) {
+		if e := unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB); errors.Is(e, unix.EWOULDBLOCK) {
+			busy = e
+		}
+	})
+	return errors.Join(err, busy)
 }
 
 func (p *Port) mode(baud int) (*serial.Mode, error) {
@@ -84,7 +103,7 @@ func (p *Port) fault(op string, err error) error {
 	}
 	var sentinel error
 	switch {
-	case code == serial.PortBusy, errors.Is(err, unix.EBUSY):
+	case code == serial.PortBusy, errors.Is(err, unix.EBUSY), errors.Is(err, unix.EWOULDBLOCK):
 		sentinel = hal.ErrBusy
 	case code == serial.PortClosed, errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrClosed), errors.Is(err, io.EOF),
 		errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EBADF):

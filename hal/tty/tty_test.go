@@ -93,6 +93,30 @@ func TestStolenBytes(t *testing.T) {
 	}
 }
 
+// TestTwoPrograms: the second one hears that it is the second, whoever runs it.
+func TestTwoPrograms(t *testing.T) {
+	_, name := pair(t)
+	first, err := New(name).Open(115200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if l, err := New(name).Open(115200); !errors.Is(err, hal.ErrBusy) {
+			t.Errorf("got %v, %v", l, err)
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := New(name).Open(115200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoPort(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
