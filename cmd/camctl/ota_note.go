@@ -13,9 +13,9 @@ import (
 
 // sameAsNote refuses an image that says something else of itself than the command line does (codec/fit, Slot): a camera
 // that runs it would take it for another release, and install this one again and again. An image that is no FIT has no
-// such note.
-func sameAsNote(name string, r manifest.Release) error {
-	f, err := os.Open(name)
+// such note. name is what the file is called where somebody is told.
+func sameAsNote(file, name string, r manifest.Release) error {
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (c *otaBuild) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(sameAsNote(c.Slot, r), hashImage(c.Slot, &r)); err != nil {
+	if err := errors.Join(sameAsNote(c.Slot, c.Slot, r), hashImage(c.Slot, &r)); err != nil {
 		return err
 	}
 	deltas, err := c.deltas(s.out, &r)

@@ -175,36 +175,40 @@ func listing(version int64, data []byte) *metadata.MetaFiles {
 	return &metadata.MetaFiles{Version: version, Length: int64(len(data)), Hashes: metadata.Hashes{"sha256": sum[:]}}
 }
 
-// take adds a release and its deltas out of a bundle, unless the image is not the one that is described.
+// take adds a release and its deltas out of a bundle, unless the image is not the one that is described. Whatever built
+// the bundle: what the image says of itself is looked at once more, before a key signs for it.
 func (r *repository) take(ctx context.Context, from *bundle.Reader, d unsigned) error {
 	said, err := cjson.Parse(d.Custom)
 	if err != nil {
 		return err
 	}
-	for i, name := range append([]string{d.Target}, d.Deltas...) {
+	judge := func(file string, t *metadata.TargetFiles) error {
+		release, err := manifest.Read(d.Target, t.Length, manifest.Sum(t.Hashes["sha256"]), said)
+		if err != nil {
+			return err
+		}
+		t.Custom = &d.Custom
+		return sameAsNote(file, "the image", release)
+	}
+	for _, name := range append([]string{d.Target}, d.Deltas...) {
 		body, err := from.Target(ctx, name, 0)
 		if err != nil {
 			return err
 		}
-		t, err := r.add(name, body)
-		if err != nil {
+		if err := r.add(name, body, judge); err != nil {
 			return fmt.Errorf("add target %s: %w", name, err)
 		}
-		if i > 0 {
-			continue
-		}
-		if _, err := manifest.Read(name, t.Length, manifest.Sum(t.Hashes["sha256"]), said); err != nil {
-			return err
-		}
-		t.Custom = &d.Custom
+		judge = nil
 	}
 	return nil
 }
 
-// add puts a file among the targets: its bytes, under the name that consistent snapshots give it, and its entry.
-func (r *repository) add(name string, from io.Reader) (*metadata.TargetFiles, error) {
+// add puts a file among the targets: its bytes, under the name that consistent snapshots give it, and its entry. judge,
+// where it is set, may refuse what came.
+func (r *repository) add(name string, from io.Reader, judge func(file string, t *metadata.TargetFiles) error) error {
 	dir, base := filepath.Split(filepath.Join(r.dir, "targets", name))
 	incoming := filepath.Join(dir, ".incoming-"+base)
+	defer os.Remove(incoming) // gone after the rename
 	h := sha256.New()
 	var n int64
 	err := newFile(incoming, func(to io.Writer) (err error) {
@@ -212,14 +216,19 @@ func (r *repository) add(name string, from io.Reader) (*metadata.TargetFiles, er
 		return err
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Rename(incoming, filepath.Join(dir, fmt.Sprintf("%x.%s", h.Sum(nil), base))); err != nil {
-		return nil, err
+		return err
 	}
 	t := &metadata.TargetFiles{Length: n, Hashes: metadata.Hashes{"sha256": h.Sum(nil)}}
+	if judge != nil {
+		if err := judge(incoming, t); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(incoming, filepath.Join(dir, fmt.Sprintf("%x.%s", h.Sum(nil), base))); err != nil {
+		return err
+	}
 	r.targets.Signed.Targets[name] = t
-	return t, nil
+	return nil
 }
 
 // newFile fills a file that appears whole or not at all.

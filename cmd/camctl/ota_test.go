@@ -21,6 +21,7 @@ import (
 
 	"github.com/ocellus/ocellus/codec/fit"
 	"github.com/ocellus/ocellus/ota/bundle"
+	"github.com/ocellus/ocellus/ota/manifest"
 	"github.com/ocellus/ocellus/ota/trust"
 )
 
@@ -464,5 +465,51 @@ func TestBuildNote(t *testing.T) {
 	if code, said := p.run("build", "--board", "cam", "--slot", p.write("slot", image), "--version", "1.4.0", "-o",
 		p.path("out")); code == exitOK {
 		t.Errorf("a damaged image: %s", said)
+	}
+}
+
+// TestPublishNote: no key signs for an image that says something else of itself, whatever put it into the bundle: a
+// developer's, another board's, another release's.
+func TestPublishNote(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	for _, c := range []struct {
+		note fit.Slot
+		want string
+	}{
+		{fit.Slot{Compatible: "cam", Version: "1.4.0", Flavour: fit.Developer}, "is a developer's image"},
+		{fit.Slot{Compatible: "toaster", Version: "1.4.0"}, `is for "toaster"`},
+		{fit.Slot{Compatible: "cam", Version: "1.3.0"}, `is release "1.3.0"`},
+		{fit.Slot{Compatible: "cam", Version: "1.4.0"}, ""},
+	} {
+		image, err := fit.Build(fit.Image{Arch: "arm64", Kernel: fit.Part{Data: []byte("kernel")}, Slot: c.note})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slot := p.write("slot", image)
+		build := otaBuild{Board: []string{"cam"}, Version: "1.4.0", Kind: "fit-squashfs", Severity: "routine", Out: p.path("foreign")}
+		r, err := build.release()
+		if err == nil {
+			err = hashImage(slot, &r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		custom, err := manifest.Format(r)
+		if err == nil { // as build does, but for the look at the note
+			err = build.bundle(unsigned{Target: "cam/ocellus.img", Custom: custom}, []part{{path: slot, target: "cam/ocellus.img"}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, said := p.run("publish", "--repo", p.path("repo"), "--keys", p.path("keys"), "--identity", p.path("identity"),
+			p.path("foreign"))
+		if (code == exitOK) != (c.want == "") || !strings.Contains(said, c.want) {
+			t.Errorf("%+v: code %d, %s", c.note, code, said)
+		}
+		left, err := os.ReadDir(filepath.Join(p.path("repo"), "targets", "cam"))
+		if want := map[bool]int{true: 1, false: 0}[c.want == ""]; err != nil || len(left) != want {
+			t.Errorf("%+v: %d files among the targets, %v", c.note, len(left), err)
+		}
 	}
 }
