@@ -221,6 +221,15 @@ func (a *agent) stop(t *testing.T) time.Duration {
 	return time.Since(begin)
 }
 
+// ends ends the agent by a signal.
+func (a *agent) ends(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := a.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	a.ended <- <-a.ended
+}
+
 // cleanUp stops what still runs; each agent must go within two seconds, and none may have panicked.
 func (a *agent) cleanUp(t *testing.T) {
 	select {

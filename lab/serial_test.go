@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -159,6 +161,52 @@ func (c *cable) update(a *agent, p *publisher) {
 		!strings.Contains(push.errs, "at 1500000 baud: about") || pulled < 2 {
 		t.Fatalf("push, pulled out %d times: %d %s%s", pulled, push.code, push.out, push.errs)
 	}
+}
+
+// TestSerialRestart: an agent dies in the middle of an update over the line. Once it is back, the update goes on with what
+// the slot has already, which is not sent once more.
+func TestSerialRestart(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	state := t.TempDir()
+	if err := os.Mkdir(filepath.Join(state, "sim"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.simSlot(filepath.Join(state, "sim", "slot-a.img"), "1.0.0")
+	c := newCable(t)
+	o := agentOptions{state: state, args: []string{"--serial", c.camera}}
+	a := startAgent(t, o)
+	b := p.bundle(p.publish("sim", p.simSlot(p.path("slot"), "1.1.0"), "1.1.0"))
+	info, err := os.Stat(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int(info.Size())
+	push := exec.CommandContext(t.Context(), program("camctl"), "ota", "push", "--home", a.home, "--speed", "1500000", c.port, b)
+	said := &output{}
+	push.Stdout, push.Stderr = said, said
+	if err := push.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 2*time.Minute, "most of it is sent", func() bool { return c.carried() > 3*size/4 })
+	a.ends(t, syscall.SIGKILL)
+	startAgent(t, o)
+	err = push.Wait()
+	t.Logf("%d bytes of a bundle of %d went over the line", c.carried(), size)
+	if err != nil || !strings.Contains(said.String(), "1.1.0 is in the other slot and verified") ||
+		!strings.Contains(said.String(), "the line broke off") {
+		t.Fatalf("push: %v\n%s", err, said)
+	}
+	if c.carried() > 3*size/2 {
+		t.Errorf("%d bytes of a bundle of %d went over the line: it began anew", c.carried(), size)
+	}
+}
+
+// carried is how many bytes went to the camera since the adapter was put in.
+func (c *cable) carried() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
 }
 
 // otherKey is a home in which everything is known of the owner's cameras but his key.

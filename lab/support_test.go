@@ -68,10 +68,7 @@ func TestSupport(t *testing.T) {
 // dies ends an agent by a signal and starts it again.
 func (a *agent) dies(t *testing.T, sig syscall.Signal) *agent {
 	t.Helper()
-	if err := a.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	a.ended <- <-a.ended
+	a.ends(t, sig)
 	nothing := filepath.Join(t.TempDir(), "nothing.png")
 	return startAgent(t, agentOptions{state: a.state, hold: nothing, config: section{"log": "DEBUG", "control": section{
 		"broker": "mqtts://127.0.0.1:1", "username": brokerUser, "password": brokerSecret}}})

@@ -241,6 +241,60 @@ func TestPatchResume(t *testing.T) {
 	}
 }
 
+// bundled puts targets into a bundle.
+func (s *targetsSource) bundled(t *testing.T, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := bundle.NewWriter(&b)
+	for _, name := range names {
+		if err := w.Add(bundle.TargetsDir+name, int64(len(s.files[name])), bytes.NewReader(s.files[name])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// skipping leaves out what nobody wants, as the serial line does.
+type skipping struct {
+	*bytes.Reader
+	skipped int64
+}
+
+func (s *skipping) Skip(n int64) error {
+	s.skipped += n
+	_, err := s.Seek(n, io.SeekCurrent)
+	return err
+}
+
+// TestResumeBundle: what an install left in the slot is not read of the same bundle once more, however often it ends.
+func TestResumeBundle(t *testing.T) {
+	t.Parallel()
+	p := newPatching(t)
+	src := &targetsSource{files: map[string][]byte{"full": p.to}}
+	whole := src.bundled(t, "full")
+	for _, cut := range []int64{10, 20, 0} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p.told = func(s Status) {
+			if cut > 0 && s.State == Writing && s.Phase == PhaseWriting && s.Bytes >= cut*64<<10 {
+				cancel()
+			}
+		}
+		from := &skipping{Reader: bytes.NewReader(whole)}
+		err := p.put(ctx, bundle.NewReader(from), nil)
+		cancel()
+		if cut > 0 && !errors.Is(err, Cancelled) || cut == 0 && err != nil {
+			t.Fatalf("cut at segment %d: %v", cut, err)
+		}
+		if had := max(cut-12, 0); cut == 0 && from.skipped < 18*64<<10 || from.skipped < had*64<<10 {
+			t.Errorf("cut at segment %d: %d bytes were left out", cut, from.skipped)
+		}
+	}
+	p.check(t)
+}
+
 // TestPatchBundle: a bundle is read once. A camera must not lose the image in it by asking for a delta that is not.
 func TestPatchBundle(t *testing.T) {
 	t.Parallel()
@@ -259,17 +313,7 @@ func TestPatchBundle(t *testing.T) {
 				t.Fatal(err)
 			}
 			src.files["full"], src.files["elsewhere"] = p.to, []byte("another delta")
-			var b bytes.Buffer
-			w := bundle.NewWriter(&b)
-			for _, name := range c.holds {
-				if err := w.Add(bundle.TargetsDir+name, int64(len(src.files[name])), bytes.NewReader(src.files[name])); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			err = p.put(t.Context(), bundle.NewReader(&b), shortcuts)
+			err = p.put(t.Context(), bundle.NewReader(bytes.NewReader(src.bundled(t, c.holds...))), shortcuts)
 			if c.fails != (err != nil) || c.fails && !errors.Is(err, Carrier) {
 				t.Fatal(err)
 			}

@@ -235,7 +235,10 @@ func (u *updates) ready() error {
 func (u *updates) carrier(ctx context.Context, args otaArgs) (ota.Source, ota.Ask, error) {
 	switch body := bodyOf(ctx); {
 	case args.Bundle && body != nil:
-		return bundle.NewReader(io.LimitReader(body, maxBundle)), ota.Ask{Local: true, Owner: true}, nil
+		if _, skips := body.(skipper); !skips {
+			body = io.LimitReader(body, maxBundle)
+		}
+		return bundle.NewReader(body), ota.Ask{Local: true, Owner: true}, nil
 	case args.Bundle:
 		return nil, ota.Ask{}, fmt.Errorf("%w: no bundle comes behind the question", errBadRequest)
 	case args.URL != "":

@@ -127,6 +127,12 @@ func withBody(ctx context.Context, body io.Reader) context.Context {
 // hearer is a body whose sender hears the answer while he still sends. All others have to be heard out first.
 type hearer interface{ Hears() }
 
+// skipper is a body of which what nobody wants need not come. Its size is bounded by itself.
+type skipper interface {
+	io.Reader
+	Skip(n int64) error
+}
+
 // bodyOf is nil where nothing can come behind the question.
 func bodyOf(ctx context.Context) io.Reader {
 	body, _ := ctx.Value(bodyKey{}).(io.Reader)

@@ -218,6 +218,71 @@ func TestCutAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestSkip: what a camera does not want of a file is not sent; a file is left out up to its end, and not behind it.
+func TestSkip(t *testing.T) {
+	t.Parallel()
+	file := bundle(1 << 20)
+	for _, c := range []struct {
+		name string
+		read int64 // before
+		skip int64
+		most int // bytes on the line
+		bad  bool
+	}{
+		{"much", 1000, 900 << 10, 200 << 10, false},
+		{"little", 1000, 500, 1200 << 10, false},
+		{"what came already", 1, 10000, 1200 << 10, false},
+		{"all", 0, 1 << 20, 60 << 10, false},
+		{"more than there is", 1000, 1 << 20, 60 << 10, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				w.skips = func(from io.Reader) (got []byte, err error) {
+					got, err = io.ReadAll(io.LimitReader(from, c.read))
+					if err == nil {
+						err = from.(interface{ Skip(n int64) error }).Skip(c.skip)
+					}
+					if err == nil {
+						var rest []byte
+						rest, err = io.ReadAll(from)
+						got = append(got, rest...)
+					}
+					return got, err
+				}
+				line := &counting{Conn: w.plug()}
+				conn := w.dial(line)
+				w.unlock(conn)
+				got, err := push(w.Context(), conn, file)
+				_ = conn.Close()
+				if err != nil || line.sent > c.most {
+					t.Errorf("%d bytes on the line for %q, %v", line.sent, got, err)
+				}
+				if c.bad {
+					if got != io.ErrUnexpectedEOF.Error() {
+						t.Errorf("got %q", got)
+					}
+					return
+				}
+				want := append(slices.Clone(file[:c.read]), file[c.read+c.skip:]...)
+				if all := w.installed(); len(all) != 1 || !bytes.Equal(all[0], want) {
+					t.Errorf("got %q", got)
+				}
+			})
+		})
+	}
+}
+
+// counting is a cable that counts what is sent.
+type counting struct {
+	net.Conn
+	sent int
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	c.sent += len(b)
+	return c.Conn.Write(b)
+}
+
 // TestOtherFile: another file replaces one that stopped coming; what nobody goes on with is given up.
 func TestOtherFile(t *testing.T) {
 	inWorld(t, nil, func(w *world) {

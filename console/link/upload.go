@@ -65,12 +65,37 @@ func (u *upload) Read(p []byte) (int, error) {
 			err = io.EOF
 		}
 	}
-	low := u.told < u.Size && u.told-u.at+int64(len(u.buffer)) <= room/2
+	low := u.low()
 	u.mu.Unlock()
 	if low {
 		u.more()
 	}
 	return n, err
+}
+
+// low reports whether more may be granted. Called with the lock.
+func (u *upload) low() bool {
+	return u.told < u.Size && u.told-u.at+int64(len(u.buffer)) <= room/2
+}
+
+// Skip leaves n bytes out: those that have not come are never sent. What is left out behind the end is an
+// io.ErrUnexpectedEOF.
+func (u *upload) Skip(n int64) error {
+	u.mu.Lock()
+	have := min(n, int64(len(u.buffer)))
+	u.buffer = append(u.buffer[:0], u.buffer[have:]...)
+	n -= have
+	err := u.fault
+	if n > u.Size-u.at {
+		n, err = u.Size-u.at, io.ErrUnexpectedEOF
+	}
+	u.at += n
+	low := u.low()
+	u.mu.Unlock()
+	if low {
+		u.more()
+	}
+	return err
 }
 
 // Hears tells who uses the file that its sender hears the answer while he still sends: on a slow line, what is refused

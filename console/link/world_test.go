@@ -25,6 +25,8 @@ type world struct {
 	link *Link
 	role access.Role // of who solves the riddle
 
+	skips func(bundle io.Reader) ([]byte, error) // reads a file in another way; nil: to its end
+
 	// Of the goroutine of Run.
 	guesses int // that were judged
 	gate    gate
@@ -101,7 +103,11 @@ func (w *world) install(_ context.Context, _ access.Identity, bundle io.Reader, 
 		_, hears := bundle.(interface{ Hears() })
 		return fmt.Appendf(nil, "refused, hears %v", hears)
 	}
-	raw, err := io.ReadAll(bundle)
+	read := io.ReadAll
+	if w.skips != nil {
+		read = w.skips
+	}
+	raw, err := read(bundle)
 	if err != nil {
 		return fmt.Appendf(nil, "%v", err)
 	}

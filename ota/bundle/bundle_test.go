@@ -184,15 +184,52 @@ func TestReaderRefuses(t *testing.T) {
 	}
 }
 
-// TestReaderOnce: a bundle goes one way.
+// skipping is a carrier that leaves out what nobody wants.
+type skipping struct {
+	*bytes.Reader
+	skipped int64
+}
+
+func (s *skipping) Skip(n int64) error {
+	if n > int64(s.Len()) {
+		return io.ErrUnexpectedEOF
+	}
+	s.skipped += n
+	_, err := s.Seek(n, io.SeekCurrent)
+	return err
+}
+
+// TestReaderOnce: a bundle goes one way, and what nobody wants of it need not come.
 func TestReaderOnce(t *testing.T) {
 	t.Parallel()
-	r := bundle.NewReader(bytes.NewReader(write(t, small())))
-	if _, err := r.Target(t.Context(), "a.img", 0); err != nil {
-		t.Fatal(err)
+	whole := write(t, small())
+	from := &skipping{Reader: bytes.NewReader(whole)}
+	r := bundle.NewReader(from)
+	got := ""
+	for _, c := range []struct {
+		at   int64
+		size int
+	}{{0, 2}, {2, 1}, {6, 3}} { // straight on, and further on
+		b := make([]byte, c.size)
+		in, err := r.Target(t.Context(), "a.img", c.at)
+		if err == nil {
+			_, err = io.ReadFull(in, b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b)
 	}
-	if _, err := r.Target(t.Context(), "a.img", 0); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+	metadata := int64(len("root two") + len("root three") + len("now") + 512) // and what fills their blocks up
+	if got != "firima" || from.skipped < metadata+3 {
+		t.Errorf("got %q, %d bytes left out", got, from.skipped)
+	}
+	if _, err := r.Target(t.Context(), "a.img", 8); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was read: got %v", err)
+	}
+	cutIn := bundle.NewReader(&skipping{Reader: bytes.NewReader(whole[:len(whole)-2000])})
+	if _, err := cutIn.Target(t.Context(), strings.TrimPrefix(longName, bundle.TargetsDir), 900); !errors.Is(err, bundle.ErrFormat) {
+		t.Errorf("a bundle that ends where it is left out: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

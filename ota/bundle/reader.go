@@ -23,8 +23,21 @@ type Reader struct {
 	err     error // what ended the bundle: io.EOF, ErrFormat, one of from
 }
 
-// NewReader reads a bundle from r, which the caller closes. A read of it that hangs is its owner's to end.
+// NewReader reads a bundle from r, which the caller closes. A read of it that hangs is its owner's to end. An r with
+// Skip(n int64) error is asked to leave out what nobody wants: what a camera has already is not sent once more.
 func NewReader(r io.Reader) *Reader { return &Reader{from: r} }
+
+// pass goes past n bytes of the present file.
+func (r *Reader) pass(n int64) error {
+	var err error
+	if s, ok := r.from.(interface{ Skip(n int64) error }); ok {
+		err = s.Skip(n)
+	} else {
+		_, err = io.CopyN(io.Discard, r.from, n)
+	}
+	r.left -= n
+	return err
+}
 
 // next goes to the next file, unless the present one was not asked for yet.
 func (r *Reader) next() error {
@@ -36,10 +49,9 @@ func (r *Reader) next() error {
 }
 
 func (r *Reader) header() error {
-	if _, err := io.CopyN(io.Discard, r.from, r.left); err != nil {
+	if err := r.pass(r.left); err != nil {
 		return cut(err)
 	}
-	r.left = 0
 	b := make([]byte, blockSize)
 	if _, err := io.ReadFull(r.from, b); err != nil {
 		return cut(err)
@@ -100,9 +112,13 @@ func (r *Reader) Metadata(ctx context.Context, f trust.File) ([]byte, error) {
 func isRoot(name string) bool { return strings.HasSuffix(name, ".root.json") }
 
 // Target returns the content of a target from an offset on. path is what trust.Target.Path says. Since a bundle is read
-// once, the same target can't be had a second time.
+// once, nothing that was read, or lies in front of it, can be had a second time.
 func (r *Reader) Target(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
 	for {
+		at := r.entry.size + r.pad - r.left // in the present file
+		if !r.have && r.err == nil && r.entry.name == TargetsDir+path && offset >= at {
+			return r.goOn(path, offset, offset-at)
+		}
 		err := r.next()
 		switch {
 		case ctx.Err() != nil:
@@ -113,17 +129,18 @@ func (r *Reader) Target(ctx context.Context, path string, offset int64) (io.Read
 			return nil, fmt.Errorf("read bundle: %w", err)
 		}
 		r.have = false
-		if r.entry.name != TargetsDir+path {
-			continue
-		}
-		if offset < 0 || offset > r.entry.size {
-			return nil, fmt.Errorf("read bundle: target %s: offset %d of %d bytes", path, offset, r.entry.size)
-		}
-		if _, err := io.CopyN(io.Discard, content{r}, offset); err != nil {
-			return nil, fmt.Errorf("read bundle: target %s: %w", path, err)
-		}
-		return content{r}, nil
 	}
+}
+
+// goOn reads the present file from an offset on, so many bytes behind what was read.
+func (r *Reader) goOn(path string, offset, ahead int64) (io.ReadCloser, error) {
+	if offset > r.entry.size {
+		return nil, fmt.Errorf("read bundle: target %s: offset %d of %d bytes", path, offset, r.entry.size)
+	}
+	if err := r.pass(ahead); err != nil {
+		return nil, fmt.Errorf("read bundle: target %s: %w", path, cut(err))
+	}
+	return content{r}, nil
 }
 
 // NextTarget returns the path of the target that comes next, and leaves it there.

@@ -95,16 +95,14 @@ func (p *pusher) granted(g wire.Grant) {
 
 // run sends until ctx ends, or the file can't be read.
 func (p *pusher) run(ctx context.Context) error {
-	at := int64(-1)
+	at := int64(0)
 	b := make([]byte, wire.MaxPiece)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case g := <-p.grants:
-			if at < 0 {
-				at = g.From
-			}
+			at = max(at, g.From) // it is before what is under way, or the camera has what lies between
 			for at < g.To {
 				n, err := p.from.ReadAt(b[:min(int64(len(b)), g.To-at)], at)
 				if n == 0 {
