@@ -54,8 +54,10 @@ func (e *Engine) Install(ctx context.Context, src Source, ask Ask) error {
 		return err
 	}
 	defer done()
-	if err := e.drop(Cancelled); err != nil {
-		return err
+	if ask.Owner { // whoever looks by himself leaves alone what waits for its moment
+		if err := e.drop(Cancelled); err != nil {
+			return err
+		}
 	}
 	if !e.resting() {
 		return fmt.Errorf("install update: %w: %s", Busy, e.Status().State)

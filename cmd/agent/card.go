@@ -15,22 +15,32 @@ import (
 const cardEvery = 2 * time.Second
 
 // cards installs what is on a card, once for each time that one is put in. Nobody stands behind a card: a release that
-// failed here before is not tried again because of it, and a rollout counts. find names its node, fs.ErrNotExist for none.
+// failed here before is not tried again because of it, and a rollout counts. find names its node, fs.ErrNotExist for
+// none.
 func (u *updates) cards(ctx context.Context, find func() (string, error), install func(context.Context, string) error,
 ) error {
 	tick := time.NewTicker(cardEvery)
 	defer tick.Stop()
-	for before := ""; ; {
+	dealt, told := "", "" // the node of the card that was dealt with, and why one waits
+	for {
 		node, err := find()
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			u.log.Warn("card not looked at", "err", err)
-		case node != before:
-			err := install(ctx, node)
-			u.log.Info("a card with an update", "node", node, "reason", ota.Why(err), "err", err)
+		if err == nil && node != dealt {
+			if err = install(ctx, node); !waits(err) {
+				u.log.Info("a card with an update", "node", node, "reason", ota.Why(err), "err", err)
+				dealt, err = node, nil
+			}
 		}
-		before = node
+		if errors.Is(err, fs.ErrNotExist) {
+			dealt, err = "", nil
+		}
+		why := ""
+		if err != nil {
+			why = err.Error()
+		}
+		if why != "" && why != told {
+			u.log.Warn("a card waits", "node", node, "reason", ota.Why(err), "err", err)
+		}
+		told = why
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -38,6 +48,10 @@ func (u *updates) cards(ctx context.Context, find func() (string, error), instal
 		}
 	}
 }
+
+// waits reports whether a card is looked at again for what went wrong: another update is under way, or its node is the
+// agent's no sooner than init has heard of it from the kernel.
+func waits(err error) bool { return errors.Is(err, ota.Busy) || errors.Is(err, fs.ErrPermission) }
 
 func (u *updates) installCard(ctx context.Context, node string) error {
 	f, err := os.Open(node)
