@@ -36,7 +36,7 @@ const (
 	CodeBadRequest  = "bad_request"
 	CodeUnknown     = "unknown_command"
 	CodeDenied      = "denied"
-	CodeClockUnset  = "clock_unset" // what can't be taken back needs a clock that is set
+	CodeClockUnset  = "clock_unset" // what can't be taken back needs a clock that is set, or a sender who is there
 	CodeBusy        = "busy"        // the lane of this source is full
 	CodeInterrupted = "interrupted" // the camera restarted while it did this: look at its status
 	CodeFailed      = "failed"
@@ -47,7 +47,8 @@ type Operation struct {
 	Needs access.Action
 	// Once: it changes something. It is never done twice, not even after a power cut between the two.
 	Once bool
-	// Final: it can't be taken back. It needs to be known to be asked now, so it needs a clock that is set.
+	// Final: it can't be taken back. It needs to be known to be asked now, so it needs a clock that is set, or a carrier
+	// that knows its sender to be there.
 	Final bool
 }
 
@@ -90,6 +91,7 @@ type Message struct {
 	Topic    envelope.Topic
 	Raw      []byte
 	Retained bool // the broker kept it: nobody may be there any more
+	Present  bool // whose topic it is, has just shown the carrier his key: he is there
 }
 
 // Refusal is why nothing was done. Those before the signature was verified get no answer on a carrier that anybody can

@@ -91,8 +91,8 @@ func timely(a *asked, now time.Time, sure bool) *Refusal {
 	return nil
 }
 
-// permitted opens what is asked and looks whether the sender may have it.
-func permitted(a *asked, own *envelope.Opener, table Table, sure bool) *Refusal {
+// permitted opens what is asked and looks whether the sender may have it. now: it is known to be asked now.
+func permitted(a *asked, own *envelope.Opener, table Table, now bool) *Refusal {
 	if err := a.Open(own); err != nil {
 		return refuse(CodeBadMessage, "%v", err)
 	}
@@ -105,7 +105,7 @@ func permitted(a *asked, own *envelope.Opener, table Table, sure bool) *Refusal 
 		return refuse(CodeDenied, "role %q may not %s", a.who.Role, op.Needs)
 	case a.desired && a.Operation != Desired:
 		return refuse(CodeBadRequest, "a desired state is set by %s alone", Desired)
-	case op.Final && !sure:
+	case op.Final && !now:
 		return refuse(CodeClockUnset, "the camera does not know the time yet")
 	}
 	if err := shallow(a.Arguments, maxDepth); err != nil {

@@ -305,7 +305,7 @@ func (l *link) take(m mqtt.Message) {
 		if len(m.Payload()) == 0 && strings.HasPrefix(topic, l.topic("/desired/")) {
 			return // a desired state that was taken back
 		}
-		message := Message{envelope.Topic(topic), m.Payload(), m.Retained()}
+		message := Message{Topic: envelope.Topic(topic), Raw: m.Payload(), Retained: m.Retained()}
 		if err := l.s.Receiver.Receive(message, l.s.answer); err != nil {
 			l.s.Log.Debug("message refused", "err", err)
 		}

@@ -127,7 +127,7 @@ func (r *Receiver) Receive(m Message, answer Answer) error {
 		say(*before, progress, true)
 		return nil
 	case refusal == nil:
-		refusal = permitted(a, own.opener, r.Table, sure)
+		refusal = permitted(a, own.opener, r.Table, sure || m.Present)
 		refusal = r.admit(a, now, refusal)
 	}
 	if refusal == nil && !r.lanes.put(a.lane(), a.owner, func() { r.run(a, say) }) {

@@ -142,6 +142,35 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestPresent: who shows his key at the door may ask for what can't be taken back, whatever the clock says. What somebody
+// else sealed he may not bring, and nothing twice.
+func TestPresent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.clock.set(time.Unix(100, 0), false)
+	m := w.sealed("owner", w.command("owner", "reset", ""))
+	m.Present = true
+	if code, _ := w.ask("owner", m); code != CodeOK {
+		t.Errorf("got %s", code)
+	}
+	used := w.command("owner", "reset", "")
+	used.Counter = w.count - 1
+	again := w.sealed("owner", used)
+	again.Present = true
+	if code, _ := w.ask("owner", again); code != CodeReplay {
+		t.Errorf("a counter that was used: got %s", code)
+	}
+	grant(t, w.people, "anna", access.Member)
+	stolen := w.sealed("owner", w.command("owner", "reset", ""))
+	stolen.Topic, stolen.Present = envelope.CommandTopic(w.camera, public(key("anna"))), true
+	if code, _ := w.ask("owner", stolen); code != CodeWrongTopic {
+		t.Errorf("the owner's, brought by anna: got %s", code)
+	}
+	if done := w.table.list(); len(done) != 1 {
+		t.Errorf("done: %v", done)
+	}
+}
+
 // ours is a topic of the same camera, or of the world's, for somebody.
 func ours(t envelope.Topic, name string) envelope.Topic {
 	parts := strings.Split(string(t), "/")
@@ -464,7 +493,7 @@ func TestDesired(t *testing.T) {
 	w.clock.set(noon.Add(48*time.Hour), true)
 	for range 2 {
 		for range 3 {
-			if code, _ := w.ask("owner", Message{topic, raw, true}); code != CodeOK {
+			if code, _ := w.ask("owner", Message{Topic: topic, Raw: raw, Retained: true}); code != CodeOK {
 				t.Error(code)
 			}
 		}
@@ -479,7 +508,7 @@ func TestDesired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, _ := w.ask("owner", Message{topic, raw, true}); code != CodeBadRequest {
+	if code, _ := w.ask("owner", Message{Topic: topic, Raw: raw, Retained: true}); code != CodeBadRequest {
 		t.Errorf("something else at that topic: %s", code)
 	}
 }
@@ -565,7 +594,8 @@ func FuzzReceive(f *testing.F) {
 		if bytes.Equal(raw, m.Raw) {
 			return
 		}
-		_ = w.receiver.Receive(Message{envelope.Topic(topic), raw, retained}, func(envelope.Topic, []byte, bool) {})
+		m := Message{Topic: envelope.Topic(topic), Raw: raw, Retained: retained}
+		_ = w.receiver.Receive(m, func(envelope.Topic, []byte, bool) {})
 		w.receiver.lanes.wait()
 		if done := w.table.list(); len(done) > 0 {
 			t.Errorf("done: %v", done)

@@ -257,7 +257,8 @@ func (c *controls) lastAnswer(ctx context.Context, key ed25519.PublicKey, raw []
 		return nil, err
 	}
 	answers, goesOn := make(chan []byte, 1), make(chan []byte, 1) // one each; of what goes on, the newest
-	m := control.Message{Topic: envelope.CommandTopic(id, key), Raw: raw}
+	// The connection is the key's, so whoever has it is there.
+	m := control.Message{Topic: envelope.CommandTopic(id, key), Raw: raw, Present: true}
 	err = c.receiver.Receive(m, func(_ envelope.Topic, reply []byte, last bool) {
 		if last {
 			select {
