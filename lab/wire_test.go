@@ -85,10 +85,21 @@ func (w *wire) multicast(t *testing.T) {
 	if want := virt.HostAddress + ":5353 from the host\n"; heard.Out != want {
 		t.Errorf("the board heard %+v, want %q", heard, want)
 	}
+	w.discover(t)
 	w.b.Sh("/lab/peer say eth0 " + group + " 'from the board' -for 20s </dev/null >/dev/null 2>&1 & echo $! >/run/say")
 	out, err := w.n.Command(program("peer"), "hear", "tap0", group, "-for", "20s").Output()
 	w.b.Sh("kill $(cat /run/say)")
 	if want := virt.BoardAddress + ":5353 from the board\n"; err != nil || string(out) != want {
 		t.Errorf("the host heard %q, %v, want %q", out, err, want)
 	}
+}
+
+// discover finds the camera by multicast DNS at the other end of its cable.
+func (w *wire) discover(t *testing.T) {
+	t.Helper()
+	home := t.TempDir()
+	until(t, playLimit, "the camera is found", func() bool {
+		out, _ := w.n.Command(program("camctl"), "discover", "--home", home, "--json").Output() // none there is no failure
+		return strings.Contains(string(out), `"address":"`+virt.BoardAddress+`:8443"`)
+	})
 }

@@ -126,7 +126,10 @@ func raise(name string) error {
 	if err != nil {
 		return err
 	}
-	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, request); err != nil {
+		return err
+	}
+	request.SetUint16(request.Uint16() | unix.IFF_UP) // the others stay: who takes multicast goes on taking it
 	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, request)
 }
 

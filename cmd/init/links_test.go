@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -32,6 +33,46 @@ func TestLinksOfThisKernel(t *testing.T) {
 	}
 	for cut := range n {
 		_, _ = parseLinks(b[:cut]) // a short message is no reason to end
+	}
+}
+
+// TestRaise: an interface that is raised stays what it was: one that takes multicast, by which a camera is found.
+func TestRaise(t *testing.T) {
+	t.Parallel()
+	runtime.LockOSThread() // for good: the thread, with its network namespace, ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("no network namespace of its own: %v", err)
+	}
+	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("no interface to raise: %v", err)
+	}
+	defer unix.Close(tun)
+	request, err := unix.NewIfreq("cable0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(tun, unix.TUNSETIFF, request); err != nil {
+		t.Fatal(err)
+	}
+	if err := raise("cable0"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(s)
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, request); err != nil {
+		t.Fatal(err)
+	}
+	const want = unix.IFF_UP | unix.IFF_MULTICAST | unix.IFF_BROADCAST
+	if got := request.Uint16(); got&want != want {
+		t.Errorf("its flags are %#x, want %#x among them", got, want)
+	}
+	if err := raise("nothing0"); err == nil {
+		t.Error("an interface that is not there is raised")
 	}
 }
 
