@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/hex"
 	"net"
 	"os/exec"
 	"strings"
@@ -39,22 +40,11 @@ func boardConsole(t *testing.T, b *virt.Board) {
 	says(t, said, "Unlocked for owner", "release ", "stream main", "9600 baud.", "1500000 baud.", "baud: 115200")
 	said = consoleOf(t, b, t.TempDir(), "status", "reboot")
 	says(t, said, "locked: ", "has an owner", "reboot is for whoever has unlocked")
-	conn, err := net.Dial("tcp", b.Serial())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, heard := wires(t, b)
 	defer conn.Close()
 	if _, err := conn.Write([]byte("\r")); err != nil {
 		t.Fatal(err)
 	}
-	heard := &output{}
-	go func() {
-		p := make([]byte, 4096)
-		for n, err := 0, error(nil); err == nil; {
-			n, err = conn.Read(p)
-			_, _ = heard.Write(p[:n])
-		}
-	}()
 	until(t, 20*time.Second, "a prompt", func() bool { return strings.Contains(heard.String(), "ocellus> ") })
 	b.Sh("echo '<0>the kernel has something to say' >/dev/kmsg")
 	b.Expect("the kernel has something to say", 20*time.Second)
@@ -67,15 +57,51 @@ func boardConsole(t *testing.T, b *virt.Board) {
 	}
 }
 
-// TestBoardRelease boots a release: its kernel says nothing on the serial port and no program but the agent has one,
-// the console is no developer's, and camctl makes no release of a developer's image.
+// wires are the console's port of a board, and what is heard there until it is closed.
+func wires(t *testing.T, b *virt.Board) (net.Conn, *output) {
+	t.Helper()
+	conn, err := net.Dial("tcp", b.Serial())
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := &output{}
+	go func() {
+		p := make([]byte, 4096)
+		for n, err := 0, error(nil); err == nil; {
+			n, err = conn.Read(p)
+			_, _ = heard.Write(p[:n])
+		}
+	}()
+	return conn, heard
+}
+
+// TestBoardRelease boots a release, as a factory has it before itself: its kernel says nothing on the serial port and no
+// program but the agent has one, the console is no developer's, a page and the factory find a new camera, and camctl
+// makes no release of a developer's image.
 func TestBoardRelease(t *testing.T) {
-	need(t, "ffprobe")
-	arch := virt.Arches(t)[0]
-	p := newPublisher(t)
-	disk := p.pack(arch, "1.0.0", "-console=false").disk
-	b := virt.Boot(t, virt.Options{Arch: arch, Disk: disk})
-	answers(t, b)
+	atOnce(t, func(t *testing.T, arch string) {
+		p := newPublisher(t)
+		f, public := newFactory(t)
+		b := virt.Boot(t, virt.Options{Arch: arch, Disk: p.pack(arch, "1.0.0", "-console=false", "-factory", public).disk})
+		answers(t, b)
+		releaseSilent(t, b)
+		said := consoleOf(t, b, t.TempDir(), "version", "network scan")
+		if says(t, said, "camera QEMU-VIRT", "Looking around"); strings.Contains(said, "developer") {
+			t.Errorf("it says that it is a developer's: %s", said)
+		}
+		releaseNew(t, b, f)
+		slot := p.pack(arch, "1.0.1", "-flavour", "developer").slot
+		r := tool(t, time.Minute, program("camctl"), "ota", "build", "--slot", slot, "--board", "qemu-virt-"+arch,
+			"--version", "1.0.1", "-o", p.path("bundle"))
+		if r.code != 2 || !strings.Contains(r.errs, "developer") {
+			t.Errorf("camctl ota build takes a developer's image: %d %s", r.code, r.errs)
+		}
+	})
+}
+
+// releaseSilent: no serial port has a kernel or a getty on it.
+func releaseSilent(t *testing.T, b *virt.Board) {
+	t.Helper()
 	if active := b.Sh("cat /sys/class/tty/console/active; cat /proc/cmdline"); strings.Contains(active, "ttyAMA") {
 		t.Errorf("the kernel has the serial port: %s", active)
 	}
@@ -91,14 +117,48 @@ func TestBoardRelease(t *testing.T) {
 		"cut -d/ -f3 | sort -u"); strings.TrimSpace(held) != agentPID(b) {
 		t.Errorf("serial ports are open in the processes %q, the agent is %s", held, agentPID(b))
 	}
-	said := consoleOf(t, b, t.TempDir(), "version", "network scan")
-	if says(t, said, "camera QEMU-VIRT", "Looking around"); strings.Contains(said, "developer") {
-		t.Errorf("it says that it is a developer's: %s", said)
+}
+
+// releaseNew: an Improv page finds a camera that waits for a network; the factory finishes the board over its port, once;
+// and its label makes somebody the owner.
+func releaseNew(t *testing.T, b *virt.Board, f factory) {
+	t.Helper()
+	conn, heard := wires(t, b)
+	raw, err := hex.DecodeString(askState)
+	if err == nil {
+		_, err = conn.Write(append(raw, '\n'))
 	}
-	slot := p.pack(arch, "1.0.1", "-flavour", "developer").slot
-	r := tool(t, time.Minute, program("camctl"), "ota", "build", "--slot", slot, "--board", "qemu-virt-"+arch,
-		"--version", "1.0.1", "-o", p.path("bundle"))
-	if r.code != 2 || !strings.Contains(r.errs, "developer") {
-		t.Errorf("camctl ota build takes a developer's image: %d %s", r.code, r.errs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, 20*time.Second, "the page hears that the camera is ready", func() bool {
+		return strings.Contains(hex.EncodeToString([]byte(heard.String())), ready)
+	})
+	if _, err := conn.Write([]byte("\r")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 20*time.Second, "a person's banner", func() bool { return strings.Contains(heard.String(), "ocellus> ") })
+	_ = conn.Close()
+	says(t, heard.String(), "QEMU-VIRT", "release ", "has no owner yet", "support code ")
+	for _, secret := range append(strings.Split(b.Label(), ":")[3:], strings.TrimSpace(b.Sh("cat /sys/class/net/eth0/address"))) {
+		if strings.Contains(heard.String(), secret) {
+			t.Errorf("the banner has %q in it: %s", secret, heard)
+		}
+	}
+	port := "tcp:" + b.Serial()
+	got, r := f.run("--untested", port) // no network is on the air around it, which its radio calls a fault
+	if done := got[port]; r.code != 0 || done.Result != "done" || done.Model != "QEMU-VIRT" {
+		t.Fatalf("the factory: %d %+v %s", r.code, got, r.errs)
+	}
+	text, _, _ := strings.Cut(f.file(got[port].Fingerprint, "txt"), "\n")
+	if text != b.Label() {
+		t.Error("the factory's label is another one than the board's")
+	}
+	if got, r := f.run("--untested", port); r.code != 1 || got[port].Result != "refused" {
+		t.Errorf("the factory, once more: %d %+v", r.code, got)
+	}
+	b.Claim()
+	if got, r := f.run("--untested", port); r.code != 1 || !strings.Contains(got[port].Text, "has an owner") {
+		t.Errorf("the factory, at a board with an owner: %d %+v", r.code, got)
 	}
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,4 +32,25 @@ func boardSerial(t *testing.T, b *virt.Board) {
 	if r.code != 4 || !strings.Contains(r.errs, "none of yours") {
 		t.Errorf("a stranger: %d %s%s", r.code, r.out, r.errs)
 	}
+}
+
+// pushSerial sends a delta over the board's UART, at its speed: what a field engineer with three wires has time for.
+func (s *updated) pushSerial(t *testing.T, delta string) {
+	t.Helper()
+	s.b.Claim()
+	out := s.p.path("serial.bundle")
+	s.p.camctl("bundle", "--repo", s.p.path("repo"), "--root", s.p.newestRoot(), "-o", out, delta)
+	begin := time.Now()
+	r := tool(t, updateLimit, program("camctl"), "ota", "push", "--home", s.b.Home(), "--now", "tcp:"+s.b.Serial(), out)
+	if r.code != 0 || !strings.Contains(r.errs, "at 115200 baud: about ") ||
+		!strings.Contains(r.out, "is in the other slot and verified") {
+		t.Fatalf("push over the serial line: %d %s%s", r.code, r.out, r.errs)
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, _, _ := strings.Cut(r.errs, "\n")
+	t.Logf("a delta in a bundle of %d bytes, over 115200 baud, verified and written: %.1f s; said before: %q", info.Size(),
+		time.Since(begin).Seconds(), said)
 }

@@ -22,6 +22,19 @@ type factory struct {
 	out string
 }
 
+// newFactory makes a factory, and the half of its key that images know.
+func newFactory(t *testing.T) (f factory, public string) {
+	t.Helper()
+	dir := t.TempDir()
+	f = factory{t, filepath.Join(dir, "factory.key"), filepath.Join(dir, "tray")}
+	made := tool(t, time.Minute, program("camctl"), "factory", "key", f.key)
+	public = filepath.Join(dir, "factory.pub")
+	if err := os.WriteFile(public, []byte(made.out), 0o600); made.code != 0 || err != nil {
+		t.Fatalf("%d %s %v", made.code, made.errs, err)
+	}
+	return f, public
+}
+
 // run finishes the boards on these ports.
 func (f factory) run(words ...string) (map[string]factoryReport, ran) {
 	f.t.Helper()
@@ -50,13 +63,7 @@ func (f factory) file(fingerprint, kind string) string {
 // what was done before, or has an owner, is refused, and the factory's key is dead then.
 func TestFactory(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	f := factory{t, filepath.Join(dir, "factory.key"), filepath.Join(dir, "tray")}
-	made := tool(t, time.Minute, program("camctl"), "factory", "key", f.key)
-	public := filepath.Join(dir, "factory.pub")
-	if err := os.WriteFile(public, []byte(made.out), 0o600); made.code != 0 || err != nil {
-		t.Fatalf("%d %s %v", made.code, made.errs, err)
-	}
+	f, public := newFactory(t)
 	var cables [2]*cable
 	var cameras [2]*agent
 	for i := range cables {
@@ -65,8 +72,7 @@ func TestFactory(t *testing.T) {
 			args: []string{"--serial", cables[i].camera, "--factory", public}})
 	}
 	first, second := cables[0].port, cables[1].port
-	other := factory{t, filepath.Join(dir, "other.key"), f.out}
-	tool(t, time.Minute, program("camctl"), "factory", "key", other.key)
+	other, _ := newFactory(t)
 	if got, r := other.run("--untested", first); r.code != 1 || got[first].Result != "failed" ||
 		!strings.Contains(got[first].Text, "the line stays locked") {
 		t.Errorf("another factory: %d %+v", r.code, got)

@@ -68,6 +68,12 @@ func (p *page) heard(packet string) bool {
 	return err == nil && bytes.Contains(p.got.Bytes(), raw)
 }
 
+// What a page asks first, and what a camera says that waits for a network.
+const (
+	askState = "494d50524f560103020200e5"
+	ready    = "0a494d50524f5601010102e20a"
+)
+
 // TestImprov: a page brings a camera without an owner into a network, by the published bytes; one that has an owner
 // answers no page.
 func TestImprov(t *testing.T) {
@@ -76,8 +82,6 @@ func TestImprov(t *testing.T) {
 		// The network of the published example is the one around the simulated board: HomeNet, p@ssw0rd!.
 		settings = "494d50524f56010314011207486f6d654e657409704073737730726421fc"
 		wrong    = "494d50524f56010314011207486f6d654e657409704073737730726422fd"
-		askState = "494d50524f560103020200e5"
-		ready    = "0a494d50524f5601010102e20a"
 		trying   = "0a494d50524f5601010103e30a"
 		joined   = "0a494d50524f5601010104e40a"
 		noURL    = "0a494d50524f560104020100e50a"

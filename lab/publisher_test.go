@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,6 +68,15 @@ func (p *publisher) private() (address, ca string) {
 func (p *publisher) path(name string) string { return filepath.Join(p.dir, name) }
 
 func (p *publisher) root() string { return p.path("repo/1.root.json") }
+
+// newestRoot is the one that cameras have which looked at the repository as it is now.
+func (p *publisher) newestRoot() string {
+	for n := 1; ; n++ {
+		if _, err := os.Stat(p.path(fmt.Sprintf("repo/%d.root.json", n+1))); err != nil {
+			return p.path(fmt.Sprintf("repo/%d.root.json", n))
+		}
+	}
+}
 
 // spoil lets somebody answer requests in place of the repository.
 func (p *publisher) spoil(bad func(http.ResponseWriter, *http.Request) bool) {
