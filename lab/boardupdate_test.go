@@ -127,7 +127,8 @@ func (s *updated) publish(version string, more ...string) string {
 func (s *updated) publishDelta(version string, more ...string) string {
 	board := "qemu-virt-" + s.arch
 	s.p.publish(board, s.p.pack(s.arch, version, more...).slot, version, "--from", s.p.path("packed-"+s.version+"/slot.img"))
-	found, err := filepath.Glob(s.p.path("repo/targets/" + board + "/*.ocellus-" + version + "-from-*.delta"))
+	board += "/ocellus-" + version
+	found, err := filepath.Glob(s.p.path("repo/targets/" + board + "/*.from-*.delta"))
 	if err != nil || len(found) != 1 {
 		s.p.t.Fatalf("deltas of %s: %v, %v", version, found, err)
 	}

@@ -53,7 +53,8 @@ func (c *otaBuild) deltas(out io.Writer, r *manifest.Release) ([]part, error) {
 // addDelta notes a delta in the release.
 func (c *otaBuild) addDelta(r *manifest.Release, source, d []byte) part {
 	sum := sha256.Sum256(source)
-	name := fmt.Sprintf("%s/ocellus-%s-from-%x.delta", r.Compatible[0], r.Version, sum[:8])
+	// A folder, since a bundle's names end after 100 bytes behind the last slash, of which the hash in front takes 65.
+	name := fmt.Sprintf("%s/ocellus-%s/from-%x.delta", r.Compatible[0], r.Version, sum[:8])
 	var segments []manifest.Sum
 	for at := 0; at < len(d); at += manifest.Segment {
 		segments = append(segments, sha256.Sum256(d[at:min(at+manifest.Segment, len(d))]))

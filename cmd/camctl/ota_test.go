@@ -355,15 +355,20 @@ func TestDelta(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(from))
-	name := "b/ocellus-1.4.0-from-" + sum[:16] + ".delta"
+	name := "b/ocellus-1.4.0/from-" + sum[:16] + ".delta"
 	wants(t, string(*r.targets.Signed.Targets["b/ocellus-1.4.0.img"].Custom), `"source":"`+sum+`"`, `"target":"`+name+`"`,
 		fmt.Sprintf(`"source_size":%d`, len(from)))
 	listed := r.targets.Signed.Targets[name]
-	file := p.path(fmt.Sprintf("repo/targets/b/%x.%s", []byte(listed.Hashes["sha256"]), filepath.Base(name)))
+	file := p.path(fmt.Sprintf("repo/targets/b/ocellus-1.4.0/%x.%s", []byte(listed.Hashes["sha256"]), filepath.Base(name)))
 	wants(t, p.must("patch", old, file, "-o", p.path("made.img")), fmt.Sprintf("%x", sha256.Sum256(to)))
 	made, err := os.ReadFile(p.path("made.img"))
 	if err != nil || !bytes.Equal(made, to) {
 		t.Errorf("made %d bytes, %v", len(made), err)
+	}
+	p.must("bundle", "--repo", p.path("repo"), "-o", p.path("delta.bundle"), name)
+	carried, err := os.ReadFile(p.path("delta.bundle"))
+	if d, e := os.ReadFile(file); err != nil || e != nil || !bytes.Contains(carried, d) {
+		t.Errorf("a bundle of the delta: %v, %v", err, e)
 	}
 	for _, bad := range [][]string{{foreign, file}, {old, image}} {
 		if code, said := p.run("patch", bad[0], bad[1], "-o", p.path("x")); code == 0 {
