@@ -59,6 +59,19 @@ func LastEnd(root string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// kernelNote is where init puts what the kernel before said when it died.
+const kernelNote = "run/ended/kernel"
+
+// LastPanic is what the kernel before said when it died, as pstore has it (Documentation/admin-guide/ramoops.rst). Below a
+// root directory; empty where it did not, or nobody knows.
+func LastPanic(root string) string {
+	text, err := readBrought(filepath.Join(root, kernelNote))
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
 // maxBrought bounds what is read of a file that an image brings, in bytes.
 const maxBrought = 64 << 10
 

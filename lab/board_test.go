@@ -91,6 +91,7 @@ func TestBoard(t *testing.T) {
 		b.Test("agent killed", func(t *testing.T) { boardKilled(t, b) })
 		b.Test("agent dies", func(t *testing.T) { boardDies(t, b) })
 		b.Test("agent stopped", func(t *testing.T) { boardStopped(t, b) })
+		b.Test("kernel dies", func(t *testing.T) { boardKernelDies(t, b, arch) })
 	})
 }
 

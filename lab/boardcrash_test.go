@@ -61,6 +61,29 @@ func boardDies(t *testing.T, b *virt.Board) {
 	}
 }
 
+// boardKernelDies: where a kernel has pstore, what it died of outlives the reset; armv7's has none.
+func boardKernelDies(t *testing.T, b *virt.Board, arch string) {
+	if arch != "arm64" {
+		t.Skip("Debian's kernel of armv7 has no pstore")
+	}
+	b.AllowTrouble(`Kernel panic - not syncing: sysrq`)
+	b.AllowTrouble(`Call trace`)
+	b.Try("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &")
+	b.Expect(`Kernel panic`, playLimit)
+	b.Await(playLimit)
+	b.Expect(`msg="the start before did not end in order".* why=kernel`, playLimit)
+	plays(t, b)
+	c := remembers(t, b, "kernel", "Kernel panic - not syncing: sysrq triggered crash", true).Crashes[0]
+	if c.Cause != "kernel" || !slices.ContainsFunc(c.Stack, func(f string) bool { return strings.HasPrefix(f, "__handle_sysrq+") }) ||
+		len(c.Log) < 10 || c.Build.Slot != "a" {
+		t.Errorf("got %+v", c)
+	}
+	t.Logf("the kernel died of %q: %d frames, the last lines %q", c.Text, len(c.Stack), c.Log)
+	if left := b.Sh("stat -c '%a %u' /run/ended/kernel; mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore; umount /sys/fs/pstore"); left != "400 1000\n" {
+		t.Errorf("the kernel's words: %q", left)
+	}
+}
+
 // bundled fetches a support bundle of a board that the watchdog has reset: it has the record of it.
 func bundled(t *testing.T, b *virt.Board) {
 	t.Helper()

@@ -113,7 +113,7 @@ func (a *agent) openBox(dog hal.Watchdog) {
 		return
 	}
 	f := blackbox.Facts{Kernel: bootID(a.root), Build: a.program(), Init: a.hidden.Text(board.LastEnd(a.root)),
-		Died: a.hidden.Text(a.words.died)}
+		Died: a.hidden.Text(a.words.died), Panicked: a.hidden.Text(board.LastPanic(a.root))}
 	f.Time, f.Sure = clock()
 	if cause, ok := dog.(hal.ResetCause); ok {
 		f.Watchdog, _ = cause.Fired()

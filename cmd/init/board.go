@@ -42,6 +42,7 @@ func runBoard() {
 	}
 	if c.data.partition != "" {
 		try("data", mountData(c.data))
+		try("kernel", keepKernelNote(c.data.uid))
 	}
 	if _, err := os.Stat(updateRoot); err != nil {
 		tell("no update root key in this image: updates are refused")

@@ -37,9 +37,10 @@ func boardNames() []string { return slices.Sorted(maps.Keys(boards())) }
 func boards() map[string]board {
 	return map[string]board{
 		"qemu-virt-arm64": {
-			arch: "arm64", scripts: []string{"qemu-virt.cmd", "boot.cmd"},
+			arch: "arm64", scripts: []string{"qemu-virt.cmd", "ramoops.cmd", "boot.cmd"},
 			kernel: 0x40400000, // a multiple of 2 MiB: Documentation/arm64/booting.rst
-			early:  append(early(), "sha2-ce"), modules: virtModules(), wifi: true, conf: virtConf, flash: true,
+			early:  append(early(), "sha2-ce"), wifi: true, conf: virtConf, flash: true,
+			modules:    append([]string{"ramoops"}, virtModules()...), // armv7's kernel has no pstore
 			partitions: partitions(),
 		},
 		"rpi-zero2w": {

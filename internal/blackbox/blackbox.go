@@ -40,11 +40,12 @@ const (
 	Panic    Cause = "panic"    // the program died of its own fault
 	Killed   Cause = "killed"   // it was ended from outside: a signal, no memory
 	Watchdog Cause = "watchdog" // it hung, and the watchdog reset the board
+	Kernel   Cause = "kernel"   // the kernel died, and its last words outlived the reset
 	Power    Cause = "power"    // the board began anew without an orderly end: power cut, reset, or the kernel died
 )
 
 // Bad reports whether a cause is worth a look.
-func (c Cause) Bad() bool { return c == Panic || c == Killed || c == Watchdog }
+func (c Cause) Bad() bool { return c == Panic || c == Killed || c == Watchdog || c == Kernel }
 
 // Build is which program it was.
 type Build struct {
@@ -108,6 +109,8 @@ type Facts struct {
 	Kernel string // boot_id of the running kernel (random(4)); empty: unknown
 	Died   string // what the Go runtime wrote at the end of the program
 	Init   string // what the board's init saw of its end: "signal 9"
+	// Panicked is what the kernel before said when it died, where its memory outlived the reset.
+	Panicked string
 	// Watchdog: the last reset of the board was the watchdog's.
 	Watchdog bool
 	Log      []string // the last lines that are kept of the one before
@@ -136,8 +139,11 @@ func Open(p statefile.Place, f Facts) (*Box, Start, *Crash, error) {
 	if s.Why.Bad() {
 		c := Crash{Start: before.Number, Time: f.Time, Sure: f.Sure, Cause: s.Why, Text: s.Text, Build: before.Build,
 			Log: lastOf(f.Log, maxLog)}
-		if f.Died != "" {
+		switch s.Why {
+		case Panic:
 			_, c.Stack = parse(f.Died)
+		case Kernel:
+			_, c.Stack, c.Log = parseKernel(f.Panicked)
 		}
 		crash = b.add(c)
 	}
@@ -161,6 +167,9 @@ func judge(before Start, f Facts, same bool) (Cause, string) {
 		return Killed, f.Init
 	case same:
 		return Killed, "ended without a word"
+	case f.Panicked != "":
+		text, _, _ := parseKernel(f.Panicked)
+		return Kernel, text
 	case f.Watchdog:
 		return Watchdog, "the watchdog reset the board: the agent hung, or nobody petted it"
 	}

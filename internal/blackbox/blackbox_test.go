@@ -61,6 +61,8 @@ func TestCauses(t *testing.T) {
 		{"killed", "", Facts{Kernel: "k1", Init: "signal 9"}, Killed, "signal 9", false, true},
 		{"killed, and nobody saw it", "", Facts{Kernel: "k1", Watchdog: true}, Killed, "ended without a word", false, true},
 		{"watchdog", "", Facts{Kernel: "k2", Watchdog: true, Init: "signal 9"}, Watchdog, "the watchdog reset", true, true},
+		{"the kernel died", "", Facts{Kernel: "k2", Watchdog: true, Panicked: panicked}, Kernel,
+			"Kernel panic - not syncing: Oops: Fatal exception", true, true},
 		{"power", "", Facts{Kernel: "k2"}, Power, "no orderly end", true, false},
 		{"no kernel's name", "", Facts{}, Power, "no orderly end", true, false},
 	} {
@@ -83,6 +85,9 @@ func TestCauses(t *testing.T) {
 			}
 			if (crash != nil) != c.crash || len(b.Crashes()) != len(b.Starts())-1 && c.crash {
 				t.Fatalf("crash: %+v, kept %+v", crash, b.Crashes())
+			}
+			if c.why == Kernel { // its own last lines say more
+				crash.Log = c.next.Log
 			}
 			if crash != nil && (crash.Build != old || crash.Start != 1 || !slices.Equal(crash.Log, []string{"one", "two"})) {
 				t.Errorf("got %+v, want the build that crashed, not the one that tells", crash)
@@ -202,6 +207,65 @@ func TestRealDeath(t *testing.T) {
 func dieOf(m map[string]time.Time, done chan int) {
 	m["x"] = time.Now()
 	close(done)
+}
+
+// panicked is what a kernel says that dies in an interrupt (arm64), as pstore keeps it.
+const panicked = `Panic#2 Part1
+<6>[    1.104221] vivid-000: V4L2 capture device registered as video0
+<1>[   12.400101] Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000
+<0>[   12.400301] Internal error: Oops: 0000000096000044 [#1] SMP
+<4>[   12.400401] pstate: 60000005 (nZCv daif -PAN -UAO -TCO -DIT -SSBS BTYPE=--)
+<4>[   12.400402] pc : sysrq_handle_crash+0x20/0x34
+<4>[   12.400403] sp : ffff80000b1bbc80
+<4>[   12.400404] x29: ffff80000b1bbc80 x28: 7365637265742121 x27: 0000000000000000
+<4>[   12.400405] x2 : 7365637265742121
+<4>[   12.400501] Call trace:
+<4>[   12.400502]  sysrq_handle_crash+0x20/0x34
+<4>[   12.400503]  vfs_write+0xc8/0x2a0
+<0>[   12.400504] Code: aa0003e1 d503201f 7365637265 (39000001)
+<4>[   12.400601] ---[ end trace 0000000000000000 ]---
+<0>[   12.400701] Kernel panic - not syncing: Oops: Fatal exception
+<2>[   12.400801] SMP: stopping secondary CPUs
+`
+
+func TestParseKernel(t *testing.T) {
+	t.Parallel()
+	text, stack, log := parseKernel(panicked)
+	if text != "Kernel panic - not syncing: Oops: Fatal exception" ||
+		!slices.Equal(stack, []string{"sysrq_handle_crash+0x20/0x34", "vfs_write+0xc8/0x2a0"}) {
+		t.Errorf("got %q, %q", text, stack)
+	}
+	all := strings.Join(log, "\n")
+	for _, words := range []string{"vivid-000", "NULL pointer", "pc : sysrq_handle_crash", "SMP: stopping"} {
+		if !strings.Contains(all, words) {
+			t.Errorf("no %q in %q", words, log)
+		}
+	}
+	if strings.Contains(all, "73656372") || strings.Contains(all, "x29") {
+		t.Errorf("memory is told: %q", log)
+	}
+	for raw, want := range map[string]string{"": "", "<": "<", "<4>[": "[", "<12345>x": "<12345>x", "[a]": "", "junk\x00": "junk?"} {
+		if _, _, log := parseKernel(raw); strings.Join(log, "|") != want {
+			t.Errorf("%q: got %q, want %q", raw, log, want)
+		}
+	}
+}
+
+// FuzzParseKernel: what outlived a reset is anything; what comes out is bounded and can be shown.
+func FuzzParseKernel(f *testing.F) {
+	f.Add(panicked)
+	f.Add("<0>[1]Kernel panic\nCall Trace:\n a+0x1/0x2\nbfa0: 00000000")
+	f.Fuzz(func(t *testing.T, raw string) {
+		text, stack, log := parseKernel(raw)
+		if len(stack) > maxStack || len(log) > maxLog || len(text) > maxText {
+			t.Fatalf("%d frames, %d lines, %d bytes", len(stack), len(log), len(text))
+		}
+		for _, s := range append(append(stack, text), log...) {
+			if len(s) > maxText || !utf8.ValidString(s) || strings.ContainsAny(s, "\n\t\x1b") {
+				t.Errorf("got %q", s)
+			}
+		}
+	})
 }
 
 // FuzzParse: the last words of a dying program are anything; what comes out is bounded and can be shown.
