@@ -66,6 +66,7 @@ type Ownership struct {
 	token  *oneTime              // nil for none
 	asked  *question             // nil for none
 	parted bool                  // from its owner, until the program starts anew
+	others chan struct{}         // closed at the next change of state, which makes another
 }
 
 // oneTime is a claim token that came with the credentials of the network.
@@ -81,6 +82,7 @@ func OpenOwnership(h *Hardware, persist, sealedOwner statefile.Place, log *slog.
 	o := &Ownership{
 		hardware: h, persist: statefile.At[lasting](persist, persistVersion),
 		file: statefile.At[owned](sealedOwner, ownedVersion), log: log.With("part", "access"),
+		others: make(chan struct{}),
 	}
 	last, _, err := o.persist.Load()
 	if err != nil {
@@ -124,6 +126,21 @@ func (o *Ownership) snapshot() *owned {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return o.state
+}
+
+// become lets another state count, and wakes whoever waits for that. The caller holds mu.
+func (o *Ownership) become(s *owned) {
+	o.state = s
+	close(o.others)
+	o.others = make(chan struct{})
+}
+
+// Changed returns a channel that is closed when there is another owner, or none, or others whom he lets in. Whoever asks
+// for it before he looks at them misses nothing.
+func (o *Ownership) Changed() <-chan struct{} {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.others
 }
 
 // Claimed reports whether the camera has an owner.
@@ -250,7 +267,8 @@ func (o *Ownership) take(c *claim.Received, epoch uint32) ([]byte, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.state, o.token, o.asked = s, nil, nil
+	o.become(s)
+	o.token, o.asked = nil, nil
 	_, _ = rand.Read(o.nonce[:])
 	o.log.Info("the camera has an owner", "id", hex.EncodeToString(s.ID))
 	return s.Receipt, nil

@@ -170,7 +170,8 @@ func (o *Ownership) disown(s *owned, request [claim.NonceSize]byte, destroy func
 func (o *Ownership) forget(epoch uint32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.state, o.token, o.asked, o.epoch, o.parted = nil, nil, nil, epoch, true
+	o.become(nil)
+	o.token, o.asked, o.epoch, o.parted = nil, nil, epoch, true
 	_, _ = rand.Read(o.nonce[:])
 }
 

@@ -194,7 +194,7 @@ func (o *Ownership) update(edit func(s *owned) error) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.state = &next
+	o.become(&next)
 	return nil
 }
 

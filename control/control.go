@@ -81,6 +81,8 @@ func CommandID(ctx context.Context) (id [envelope.IDSize]byte, ok bool) {
 type People interface {
 	Operational() (id [envelope.IDSize]byte, key ed25519.PrivateKey, err error)
 	ByKey(key ed25519.PublicKey, now time.Time) (access.Identity, error)
+	// Changed returns a channel that is closed when it is another's, or others may ask.
+	Changed() <-chan struct{}
 }
 
 // Clock tells the time, and whether it is known: a camera that was never told is in 1970.

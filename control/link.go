@@ -199,8 +199,9 @@ func (l *link) publish(topic string, payload []byte, retained bool) error {
 // live does what a connection is for.
 func (l *link) live(ctx context.Context, outage time.Duration) error {
 	inner, cancel := context.WithCancel(ctx)
+	answers, silence := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	all.Go(func() { l.reply(inner) })
+	all.Go(func() { l.reply(answers) })
 	all.Go(func() { l.tell(inner, outage) })
 	all.Go(func() { l.report(inner) })
 	if l.bridged() {
@@ -212,6 +213,10 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 	}
 	err := l.watch(ctx)
 	cancel()
+	if errors.Is(err, errChanged) && l.orphan() {
+		_ = monotime.Pause(ctx, farewell) // the command that made it so has an answer, at the topics of then
+	}
+	silence()
 	l.leave()
 	all.Wait()
 	if ctx.Err() != nil || errors.Is(err, errChanged) {
@@ -222,9 +227,11 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 
 // watch returns what ends the connection.
 func (l *link) watch(ctx context.Context) error {
-	owner := time.NewTicker(whoIsOwner)
-	defer owner.Stop()
 	for {
+		people := l.s.People.Changed() // asked for before they are looked at
+		if l.orphan() {
+			return errChanged
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -232,10 +239,8 @@ func (l *link) watch(ctx context.Context) error {
 			return fmt.Errorf("connection lost: %w", err)
 		case <-l.s.changed:
 			return errChanged
-		case <-owner.C:
-			if l.orphan() {
-				return errChanged
-			}
+		case <-people:
+			l.s.Reported() // who was let in may read it, who was put out no longer
 		}
 	}
 }

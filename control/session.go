@@ -55,8 +55,7 @@ const (
 	sameTries  = 3                // waits with that limit
 	longestTry = 15               // times again: 4.5 minutes
 	goodAfter  = time.Minute      // a connection that held so long forgets the failures before it
-	whoIsOwner = 5 * time.Second
-	slowBroker = 2 * time.Second // one that took longer to let us in has a crowd at its door, which gets half of again
+	slowBroker = 2 * time.Second  // one that took longer to let us in has a crowd at its door, which gets half of again
 )
 
 // Session keeps the camera connected to a broker.
@@ -194,11 +193,12 @@ func (s *Session) Run(ctx context.Context) error {
 	s.sleep(ctx, jitter(s.FirstTry))
 	failures := 0
 	for ctx.Err() == nil {
+		people := s.People.Changed() // asked for before they are looked at
 		config := s.Config()
 		id, key, err := s.People.Operational()
 		if config.Broker == Off || err != nil {
 			s.set(func(st *SessionState) { *st = SessionState{Broker: config.Broker} })
-			s.sleep(ctx, whoIsOwner) // somebody may become the owner
+			s.idle(ctx, people)
 			continue
 		}
 		began := time.Now()
@@ -232,6 +232,15 @@ func backoff(base time.Duration, failures int) time.Duration {
 }
 
 func jitter(d time.Duration) time.Duration { return rand.N(d + 1) }
+
+// idle waits until there may be an owner and a broker: nothing else ends it, so that the session begins with the claim.
+func (s *Session) idle(ctx context.Context, people <-chan struct{}) {
+	select {
+	case <-people:
+	case <-s.changed:
+	case <-ctx.Done():
+	}
+}
 
 // sleep waits, or less: a change of the configuration ends it.
 func (s *Session) sleep(ctx context.Context, d time.Duration) {

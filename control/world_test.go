@@ -32,6 +32,14 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // people makes a camera that belongs to key("owner"), by the claim itself.
 func people(t testing.TB) *access.Ownership {
 	t.Helper()
+	o := unclaimed(t)
+	become(t, o, "owner")
+	return o
+}
+
+// unclaimed makes a camera that has no owner yet.
+func unclaimed(t testing.TB) *access.Ownership {
+	t.Helper()
 	dir := t.TempDir()
 	persist := statefile.Path(filepath.Join(dir, "persist"))
 	h, _, err := access.OpenHardware(persist, "TEST-1")
@@ -42,15 +50,20 @@ func people(t testing.TB) *access.Ownership {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := h.Label().ClaimKey()
+	return o
+}
+
+// become makes somebody the owner of a camera that has none.
+func become(t testing.TB, o *access.Ownership, name string) {
+	t.Helper()
+	secret, err := o.Hardware().Label().ClaimKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := claim.Claim{Challenge: o.Challenge(), Owner: public(key("owner")), Proof: claim.BySecret}
-	if _, err := o.Claim(c.Sign(key("owner"), secret[:])); err != nil {
+	c := claim.Claim{Challenge: o.Challenge(), Owner: public(key(name)), Proof: claim.BySecret}
+	if _, err := o.Claim(c.Sign(key(name), secret[:])); err != nil {
 		t.Fatal(err)
 	}
-	return o
 }
 
 // grant lets somebody in, and returns the grant's id.
@@ -96,6 +109,7 @@ type deeds struct {
 	mu   sync.Mutex // guards done
 	done []string
 	hold chan struct{} // "wait" waits for it
+	part func()        // "reset" does it
 }
 
 func (d *deeds) Look(name string) (Operation, bool) {
@@ -120,6 +134,10 @@ func (d *deeds) Do(ctx context.Context, who access.Identity, name string, args [
 		select {
 		case <-d.hold:
 		case <-ctx.Done():
+		}
+	case "reset":
+		if d.part != nil {
+			d.part()
 		}
 	case "huge":
 		return Outcome{Code: CodeOK, Blob: make([]byte, envelope.MaxBlob+1)}
