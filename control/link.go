@@ -51,9 +51,6 @@ type link struct {
 	over   context.Context // ends with the connection
 	leave  context.CancelFunc
 	again  bucket // for answers to what is at our state topic
-
-	mu       sync.Mutex      // guards reported
-	reported map[string]bool // the topics at which the state was left
 }
 
 // outgoing waits to be sent.
@@ -69,8 +66,7 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	if err != nil {
 		return err
 	}
-	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1),
-		reported: map[string]bool{}}
+	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1)}
 	l.over, l.leave = context.WithCancel(context.Background())
 	defer l.leave()
 	l.client = mqtt.NewClient(l.options(u))
@@ -174,15 +170,45 @@ func (l *link) begin() error {
 			return fmt.Errorf("the broker does not let us subscribe to %s: look at its access list", f)
 		}
 	}
-	return l.publish(l.topic("/state"), l.presence("online"), true)
+	if err := l.publish(l.topic("/state"), l.presence("online"), true); err != nil {
+		return err
+	}
+	return l.tidy()
+}
+
+// tidy takes away what an earlier connection left and could not take away itself: the bridge was turned off while the
+// broker was not there. What it left of the reported state report sees to.
+func (l *link) tidy() error {
+	wanted := l.bridgeTraces()
+	for _, topic := range wanted {
+		l.s.leave(l, topic)
+	}
+	for _, topic := range l.s.leftBy(l) {
+		if slices.Contains(wanted, topic) || strings.HasPrefix(topic, l.topic("/reported/")) {
+			continue
+		}
+		if err := l.publish(topic, nil, true); err != nil {
+			return err
+		}
+		l.s.emptied(topic)
+	}
+	return nil
+}
+
+// bridgeTraces are the topics that the bridge fills; none where it is off.
+func (l *link) bridgeTraces() []string {
+	if !l.bridged() {
+		return nil
+	}
+	return l.s.Bridge.Traces(l.config.HomeAssistant, l.id)
 }
 
 func (l *link) bridged() bool { return l.s.Bridge != nil && l.config.HomeAssistant.Enabled }
 
-// own reports whether a topic is the camera's to publish at.
+// own reports whether a topic is the camera's to publish at: in its tree, or one that the bridge fills or filled.
 func (l *link) own(topic string) bool {
-	return strings.HasPrefix(topic, l.topic("/")) ||
-		l.bridged() && slices.Contains(l.s.Bridge.Traces(l.config.HomeAssistant, l.id), topic)
+	return strings.HasPrefix(topic, l.topic("/")) || slices.Contains(l.bridgeTraces(), topic) ||
+		slices.Contains(l.s.leftBy(l), topic)
 }
 
 // publish sends with QoS 1 and waits until the broker has it.
@@ -251,32 +277,40 @@ func (l *link) orphan() bool {
 	return err != nil || id != l.id
 }
 
-// end says goodbye. Where the owner is gone, every trace of him goes; where the bridge was turned off, its traces.
+// end says goodbye. Where the owner is gone or the camera goes to another broker, every trace goes; where the bridge was
+// turned off, its traces.
 func (l *link) end() {
-	now := l.s.Config().HomeAssistant
-	if l.bridged() && (l.orphan() || !now.Enabled || now != l.config.HomeAssistant) {
-		for _, topic := range l.s.Bridge.Traces(l.config.HomeAssistant, l.id) {
-			l.last(topic, nil)
-		}
+	now, orphan := l.s.Config(), l.orphan()
+	if l.bridged() && (orphan || now.HomeAssistant != l.config.HomeAssistant) {
 		l.client.Unsubscribe(l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...).WaitTimeout(farewell)
+		l.empty(l.bridgeTraces())
 	}
-	if !l.orphan() {
+	if orphan || now.Broker != l.config.Broker {
+		l.empty(l.s.leftBy(l))
+	}
+	if orphan {
+		l.last(l.topic("/state"), nil)
+	} else {
 		l.last(l.topic("/state"), l.presence("offline"))
-		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for topic := range l.reported {
-		l.last(topic, nil)
-	}
-	l.last(l.topic("/state"), nil)
 }
 
-// last publishes what nobody waits long for.
-func (l *link) last(topic string, payload []byte) {
-	if l.own(topic) {
-		l.client.Publish(topic, 1, true, payload).WaitTimeout(farewell)
+// empty takes retained topics away.
+func (l *link) empty(topics []string) {
+	for _, topic := range topics {
+		if l.last(topic, nil) {
+			l.s.emptied(topic)
+		}
 	}
+}
+
+// last publishes what nobody waits long for, and reports whether the broker has it.
+func (l *link) last(topic string, payload []byte) bool {
+	if !l.own(topic) || !l.client.IsConnectionOpen() {
+		return false
+	}
+	t := l.client.Publish(topic, 1, true, payload)
+	return t.WaitTimeout(farewell) && t.Error() == nil
 }
 
 // reply sends the answers to commands. One that finds its connection gone waits for the next one: a command may have

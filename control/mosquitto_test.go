@@ -210,10 +210,16 @@ func newPhone(t testing.TB, p *place, name, address string, change func(o *mqtt.
 	t.Helper()
 	f := &phone{t: t, place: p, name: name, replies: map[[envelope.IDSize]byte][]envelope.Reply{},
 		plain: map[string]string{}}
+	listens := make(chan struct{}) // what is told before is nobody's
+	heard := sync.OnceFunc(func() { close(listens) })
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + address).SetClientID("phone of " + name).SetCleanSession(true).
 		SetConnectRetry(true).SetConnectRetryInterval(20 * time.Millisecond).SetMaxReconnectInterval(50 * time.Millisecond).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { f.take(m) }).
-		SetOnConnectHandler(func(c mqtt.Client) { c.Subscribe("#", 1, nil) })
+		SetOnConnectHandler(func(c mqtt.Client) {
+			if waitFor(c.Subscribe("#", 1, nil)) == nil {
+				heard()
+			}
+		})
 	if change != nil {
 		change(o)
 	}
@@ -222,6 +228,11 @@ func newPhone(t testing.TB, p *place, name, address string, change func(o *mqtt.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.client.Disconnect(0) })
+	select {
+	case <-listens:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s hears nothing", name)
+	}
 	return f
 }
 

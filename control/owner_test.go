@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,4 +108,70 @@ func TestLetIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is gone", func() bool { return owner.look(hers) == "" })
+}
+
+// plainBridge fills one topic outside of the camera's tree, as the one for Home Assistant does.
+type plainBridge struct{}
+
+func (plainBridge) Filters(HomeAssistantConfig, [envelope.IDSize]byte) []string { return nil }
+
+func (plainBridge) Traces(c HomeAssistantConfig, _ [envelope.IDSize]byte) []string {
+	return []string{c.Prefix + "/device/x/config"}
+}
+
+func (b plainBridge) Run(ctx context.Context, c HomeAssistantConfig, id [envelope.IDSize]byte, publish Publish) error {
+	return publish(b.Traces(c, id)[0], []byte("{}"), true)
+}
+
+func (plainBridge) Take(string, []byte, bool) {}
+
+// TestLateTraces: what has to go while the broker is away is gone as soon as it is there again: the bridge's device, the
+// state of somebody whose grant was revoked. What stays is there.
+func TestLateTraces(t *testing.T) {
+	t.Parallel()
+	m, c := openMosquitto(t)
+	proxy := newProxy(t, m.address)
+	c.Broker, c.HomeAssistant.Enabled = "mqtt://"+proxy.address, true
+	p := newPlace(t, c)
+	p.bridge = plainBridge{}
+	anna := grant(t, p.people, "anna", access.Member)
+	p.connect()
+	f := newPhone(t, p, "watcher", m.address, nil)
+	device := c.HomeAssistant.Prefix + "/device/x/config"
+	reported := func(name string) string { return string(envelope.ReportedTopic(p.camera, public(key(name)))) }
+	there := func(topics ...string) func() bool {
+		return func() bool {
+			return !slices.ContainsFunc(topics, func(topic string) bool { return f.look(topic) == "" })
+		}
+	}
+	eventually(t, "all is there", there(device, reported("owner"), reported("anna")))
+	proxy.refuse(true)
+	proxy.cut()
+	eventually(t, "lost", func() bool { return !p.session.State().Connected })
+	if err := p.people.Revoke(anna); err != nil {
+		t.Fatal(err)
+	}
+	p.set(func(c *Config) { c.HomeAssistant.Enabled = false })
+	proxy.refuse(false)
+	eventually(t, "what has to go is gone", func() bool { return f.look(device)+f.look(reported("anna")) == "" })
+	eventually(t, "what stays is there", there(reported("owner")))
+}
+
+// TestAnotherBroker: a camera that goes to another broker leaves the one before with nothing but that it is gone.
+func TestAnotherBroker(t *testing.T) {
+	t.Parallel()
+	m, c := openMosquitto(t)
+	_, other := openMosquitto(t)
+	c.HomeAssistant.Enabled = true
+	p := newPlace(t, c)
+	p.bridge = plainBridge{}
+	p.connect()
+	f := newPhone(t, p, "watcher", m.address, nil)
+	device, mine := c.HomeAssistant.Prefix+"/device/x/config", string(envelope.ReportedTopic(p.camera, public(key("owner"))))
+	eventually(t, "all is there", func() bool { return f.look(device) != "" && f.look(mine) != "" })
+	p.set(func(c *Config) { c.Broker = other.Broker })
+	state := string(envelope.StateTopic(p.camera))
+	eventually(t, "it is gone", func() bool {
+		return f.look(device)+f.look(mine) == "" && strings.Contains(f.look(state), `"offline"`)
+	})
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,6 +72,42 @@ type Session struct {
 	online chan struct{} // closed while there is a connection
 	soon   int           // connections in a row that were lost at once
 	told   time.Time     // when the last duplicate was
+	left   traces
+}
+
+// traces are the retained topics that a camera has to take away some day, beside its state: those that it filled, in
+// this process, and did not empty yet. A connection may be gone when the day comes, so they outlive it.
+type traces struct {
+	camera [envelope.IDSize]byte
+	broker string
+	topics map[string]bool
+}
+
+// leave notes that a topic is filled.
+func (s *Session) leave(l *link, topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left.topics == nil || s.left.camera != l.id || s.left.broker != l.config.Broker {
+		s.left = traces{l.id, l.config.Broker, map[string]bool{}}
+	}
+	s.left.topics[topic] = true
+}
+
+// leftBy lists what the camera of a connection left at its broker.
+func (s *Session) leftBy(l *link) (topics []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left.camera == l.id && s.left.broker == l.config.Broker {
+		topics = slices.Sorted(maps.Keys(s.left.topics))
+	}
+	return topics
+}
+
+// emptied notes that a topic is empty.
+func (s *Session) emptied(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.left.topics, topic)
 }
 
 // SessionState is how the session is. Its keys are wire format.

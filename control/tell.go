@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/ed25519"
+	"strings"
 	"time"
 
 	"github.com/ocellus/ocellus/codec/envelope"
@@ -73,7 +74,7 @@ func (l *link) report(ctx context.Context) {
 func (l *link) reportTo(people []ed25519.PublicKey) error {
 	now, sure := l.s.Clock()
 	version, document := l.s.Report()
-	left := map[string]bool{}
+	current := map[string]bool{}
 	for _, person := range people {
 		topic := envelope.ReportedTopic(l.id, person)
 		e := envelope.Event{Camera: l.id, Seq: version, Time: now, Sure: sure, Class: "state", Name: "reported",
@@ -82,21 +83,20 @@ func (l *link) reportTo(people []ed25519.PublicKey) error {
 		if err != nil {
 			return err
 		}
+		l.s.leave(l, string(topic))
 		if err := l.publish(string(topic), raw, true); err != nil {
 			return err
 		}
-		left[string(topic)] = true
+		current[string(topic)] = true
 	}
-	l.mu.Lock()
-	before := l.reported
-	l.reported = left
-	l.mu.Unlock()
-	for topic := range before {
-		if !left[topic] {
-			if err := l.publish(topic, nil, true); err != nil {
-				return err
-			}
+	for _, topic := range l.s.leftBy(l) {
+		if current[topic] || !strings.HasPrefix(topic, l.topic("/reported/")) {
+			continue
 		}
+		if err := l.publish(topic, nil, true); err != nil {
+			return err
+		}
+		l.s.emptied(topic)
 	}
 	return nil
 }
