@@ -55,16 +55,37 @@ func serveBytes(w http.ResponseWriter, r *http.Request, raw []byte) {
 	http.ServeContent(w, r, "image", time.Time{}, bytes.NewReader(raw))
 }
 
-// faults are those of a CDN: what comes wrong once is fetched once more, what never comes right is given up and told.
+// faults are those of a CDN that never come right: each is given up and told.
 func (c *corpusRig) faults(t *testing.T) {
+	c.endless(t)
 	c.gone(t)
 	c.elsewhere(t)
 	c.swappedAfterCheck(t)
 	c.busy(t)
 	c.slow(t)
+}
+
+// mended are those that come right: what is wrong once is fetched once more.
+func (c *corpusRig) mended(t *testing.T) {
 	c.slotSwapped(t)
 	c.rangeIgnored(t)
 	c.flipped(t)
+}
+
+// endless: metadata of 10 GB, of which no more is read than may be there.
+func (c *corpusRig) endless(t *testing.T) {
+	c.p.spoil(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/timestamp.json" {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(10<<30))
+		for space := bytes.Repeat([]byte(" "), 64<<10); ; {
+			if _, err := w.Write(space); err != nil {
+				return true
+			}
+		}
+	})
+	c.fails(t, "10 GB", "too big")
 }
 
 // fails wants an install to fail for a reason.
@@ -164,10 +185,12 @@ func (c *corpusRig) slotSwapped(t *testing.T) {
 	c.becomes(t, "1.0.0", "failed 1.2.0 image does not boot")
 }
 
+func (c *corpusRig) otherSlot() string { return filepath.Join(c.state, "sim", "slot-b.img") }
+
 // spoilSlot writes over all of the other slot, so that no segment of it is good.
 func (c *corpusRig) spoilSlot(t *testing.T) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(c.state, "sim", "slot-b.img"), os.O_WRONLY, 0)
+	f, err := os.OpenFile(c.otherSlot(), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

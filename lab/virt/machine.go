@@ -131,6 +131,9 @@ func (b *Board) arguments() ([]string, error) {
 		"-device", "virtserialport,chardev=hand,name="+wire.Port,
 		"-chardev", "socket,id=serial,fd=6", "-device", "pci-serial,chardev=serial",
 		"-netdev", b.options.Network.cable(), "-device", "virtio-net-device,netdev=net")
+	if b.options.CardSlot {
+		args = append(args, b.cardArguments()...)
+	}
 	return append(args, b.options.Args...), nil
 }
 

@@ -33,13 +33,14 @@ const (
 
 // Options say what is booted.
 type Options struct {
-	Arch    string   // arm64 or armv7
-	Disk    string   // a raw disk image to boot and to write to; empty: a copy of the built one, which is thrown away
-	Lab     Lab      // what the lab's disk brings beside the hand
-	Network *Network // what its cable leads to; nil: the emulator's own network, where the board is reached by TCP alone
-	Record  string   // file for QEMU's blklogwrites, which lab/disklog reads; empty: nothing is recorded
-	Args    []string // more arguments of the emulator
-	Name    string   // of the console's log, where a test has two boards; empty: console
+	Arch     string   // arm64 or armv7
+	Disk     string   // a raw disk image to boot and to write to; empty: a copy of the built one, which is thrown away
+	Lab      Lab      // what the lab's disk brings beside the hand
+	CardSlot bool     // a slot for SD cards, empty (Insert)
+	Network  *Network // what its cable leads to; nil: the emulator's own network, where the board is reached by TCP alone
+	Record   string   // file for QEMU's blklogwrites, which lab/disklog reads; empty: nothing is recorded
+	Args     []string // more arguments of the emulator
+	Name     string   // of the console's log, where a test has two boards; empty: console
 }
 
 // Lab is what the lab's disk brings into the board, on /lab.
@@ -71,6 +72,7 @@ type Board struct {
 	image   string // folder of the built image
 	lab     string // image of the lab's disk
 	home    string // where camctl keeps the key of the board's owner
+	card    string // in its slot for cards; empty: none
 	console *console
 	machine *machine // nil while the power is off
 	boots   int      // how many boots of this machine the test has waited for
@@ -90,6 +92,9 @@ func Boot(t testing.TB, o Options) *Board {
 		filepath.Join(brought, "hand"))
 	scratch := t.TempDir()
 	b.lab, b.home = filepath.Join(scratch, "lab.img"), filepath.Join(scratch, "owner")
+	if o.CardSlot {
+		o.Lab.Conf = append(cardModules(), o.Lab.Conf...)
+	}
 	if err := buildLab(t.Context(), filepath.Join(scratch, "lab"), b.lab, brought, o.Lab); err != nil {
 		t.Fatal(err)
 	}
