@@ -37,7 +37,8 @@ func (p *serialPush) push(ctx context.Context, h home) (version string, err erro
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(p.out, "%.1f MB at %d baud: about %v\n", float64(p.size)/1e6, p.Speed, p.duration(p.size))
+	fmt.Fprintf(p.out, "%s at %d baud: about %v for the line, beside what the camera takes to fill its slot\n",
+		sized(p.size), p.Speed, p.duration(p.size))
 	for tries := 0; ; tries++ {
 		before := p.at
 		version, err = p.once(ctx, h, f)
@@ -58,6 +59,14 @@ func (p *serialPush) push(ctx context.Context, h home) (version string, err erro
 			return "", err
 		}
 	}
+}
+
+// sized says how much that is: a delta has some kilobytes.
+func sized(bytes int64) string {
+	if bytes < 1e6 {
+		return fmt.Sprintf("%.0f kB", float64(bytes)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
 }
 
 // away reports whether the port, or the camera on it, is not there now.
@@ -105,7 +114,6 @@ func (p *serialPush) tell(at int64) {
 	p.at = at
 	if tenth := 10 * at / max(p.size, 1); tenth > p.told {
 		p.told = tenth
-		fmt.Fprintf(p.out, "sent %d %%, %.1f of %.1f MB, about %v to go\n", 10*tenth, float64(at)/1e6, float64(p.size)/1e6,
-			p.duration(p.size-at))
+		fmt.Fprintf(p.out, "sent %d %%, %s of %s, about %v to go\n", 10*tenth, sized(at), sized(p.size), p.duration(p.size-at))
 	}
 }
