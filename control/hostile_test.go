@@ -24,9 +24,10 @@ type villain struct {
 	// say is what it does with a connection once the camera has subscribed.
 	say func(conn net.Conn)
 
-	mu   sync.Mutex // guards the rest
-	seen bytes.Buffer
-	got  []*packets.PublishPacket
+	mu     sync.Mutex // guards the rest
+	seen   bytes.Buffer
+	got    []*packets.PublishPacket
+	wanted []string // the filters that the camera subscribed to
 }
 
 func newVillain(t testing.TB, say func(conn net.Conn)) *villain {
@@ -75,6 +76,9 @@ func (v *villain) serve(conn net.Conn) {
 		case *packets.ConnectPacket:
 			_ = packets.NewControlPacket(packets.Connack).Write(conn)
 		case *packets.SubscribePacket:
+			v.mu.Lock()
+			v.wanted = append(v.wanted, p.Topics...)
+			v.mu.Unlock()
 			ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket) //nolint:errcheck // its type
 			ack.MessageID, ack.ReturnCodes = p.MessageID, []byte{1}
 			_ = ack.Write(conn)
@@ -167,6 +171,11 @@ func TestHostileBroker(t *testing.T) {
 			t.Errorf("published at %s, outside of its tree", m.TopicName)
 		}
 	}
+	for _, filter := range v.wanted {
+		if !strings.HasPrefix(filter, tree) {
+			t.Errorf("subscribed to %s, outside of its tree", filter)
+		}
+	}
 }
 
 // attack is the i-th thing that the broker does with what it has recorded.
@@ -235,4 +244,63 @@ func FuzzSession(f *testing.F) {
 			t.Errorf("done: %v", done)
 		}
 	})
+}
+
+// FuzzConversation: a broker lets the camera in and then sends any packets in any order: three bytes of the script are
+// one. What the owner once asked is among them, and is not done again.
+func FuzzConversation(f *testing.F) {
+	f.Add([]byte{3, 0, 0x10, 3, 1, 0x42, 4, 9, 0, 13, 0, 0, 3, 3, 0x33, 14, 0, 0})
+	f.Add([]byte{2, 2, 0, 9, 3, 0, 11, 2, 0, 5, 2, 0, 6, 2, 2, 7, 2, 0, 3, 2, 0x21, 3, 4, 0x11})
+	f.Add([]byte{1, 5, 0})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		script = script[:min(len(script), 300)]
+		said := make(chan struct{})
+		var once sync.Once
+		var used Message
+		v := newVillain(t, func(conn net.Conn) {
+			once.Do(func() {
+				defer close(said)
+				defer conn.Close()
+				for ; len(script) >= 3; script = script[3:] {
+					if _, err := conn.Write(anyPacket(script[0], script[1], script[2], used)); err != nil {
+						return
+					}
+				}
+			})
+		})
+		c := DefaultConfig()
+		c.Broker = "mqtt://" + v.address
+		p := newPlace(t, c)
+		p.clock.real = false
+		used = p.sealed("owner", p.command("owner", "config.set", `{"bitrate":"6M"}`))
+		if code, _ := p.ask("owner", used); code != CodeOK {
+			t.Fatal(code)
+		}
+		p.begin()
+		<-said
+		eventually(t, "the connection ends", func() bool { return p.session.State().Failures > 0 })
+		p.stop()
+		if done := p.table.list(); len(done) != 1 {
+			t.Errorf("done: %v", done)
+		}
+	})
+}
+
+// anyPacket is a packet of each kind there is, whoever may send it: a PUBLISH at a topic that means something, and of the
+// others whatever the bytes say.
+func anyPacket(kind, a, b byte, used Message) []byte {
+	kind &= 0x0f
+	if kind != packetPUBLISH {
+		body := []byte{a >> 4, a, b, a, b}[:a%6]
+		return append([]byte{kind<<4 | b&0x0f, byte(len(body))}, body...)
+	}
+	tree, _, _ := strings.Cut(string(used.Topic), "/cmd/")
+	topic := []string{string(used.Topic), tree + "/cmd/x", strings.Replace(string(used.Topic), "/cmd/", "/desired/", 1),
+		tree + "/state", tree + "/ha/restart/set", "elsewhere"}[a%6]
+	said := []string{string(used.Raw), string(used.Raw[:len(used.Raw)/2]), "", `{"state":"online","session":"x"}`}[b>>4&3]
+	p := publish(topic, b>>1&3, uint16(b>>3)+1, said)
+	p.Retain, p.Dup = b&1 != 0, b>>3&1 != 0
+	var raw bytes.Buffer
+	_ = p.Write(&raw) // to memory
+	return raw.Bytes()
 }

@@ -23,6 +23,8 @@ import (
 // errChanged ends a connection because there is another configuration or another owner.
 var errChanged = errors.New("changed")
 
+var errOver = errors.New("the connection has ended")
+
 const (
 	patience     = 10 * time.Second // for the broker to connect, to acknowledge
 	farewell     = time.Second      // for the last words
@@ -114,7 +116,21 @@ func (l *link) wait(t mqtt.Token) error {
 	case <-late.C:
 		return errors.New("no answer in time")
 	case <-l.over.Done():
-		return errors.New("the connection has ended")
+		return errOver
+	}
+}
+
+// sent calls the library and waits for what comes of it. A call whose connection ends before its turn to be written is held
+// back by the library until the write timeout, ten seconds for nothing. It is left to that: waiting for it would keep the
+// camera from its next connection, and from its end. It touches nothing but a client that nobody uses any more.
+func (l *link) sent(call func() mqtt.Token) (mqtt.Token, error) {
+	made := make(chan mqtt.Token, 1)
+	go func() { made <- call() }()
+	select {
+	case t := <-made:
+		return t, l.wait(t)
+	case <-l.over.Done():
+		return nil, errOver
 	}
 }
 
@@ -162,11 +178,11 @@ func (l *link) begin() error {
 		filters = append(filters, l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...)
 	}
 	for _, f := range filters {
-		t, ok := l.client.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
-		if err := l.wait(t); err != nil || !ok {
+		t, err := l.sent(func() mqtt.Token { return l.client.Subscribe(f, 1, nil) })
+		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
-		if qos := t.Result()[f]; qos > 2 {
+		if granted, ok := t.(*mqtt.SubscribeToken); !ok || granted.Result()[f] > 2 {
 			return fmt.Errorf("the broker does not let us subscribe to %s: look at its access list", f)
 		}
 	}
@@ -216,7 +232,8 @@ func (l *link) publish(topic string, payload []byte, retained bool) error {
 	if !l.own(topic) {
 		return fmt.Errorf("publish: %s is not ours", topic)
 	}
-	if err := l.wait(l.client.Publish(topic, 1, retained, payload)); err != nil {
+	_, err := l.sent(func() mqtt.Token { return l.client.Publish(topic, 1, retained, payload) })
+	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil

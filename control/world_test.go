@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -124,9 +125,17 @@ func (d *deeds) Look(name string) (Operation, bool) {
 func (d *deeds) Do(ctx context.Context, who access.Identity, name string, args []byte, progress func(int)) Outcome {
 	var a struct {
 		Bitrate string `json:"bitrate"`
+		Base    *int   `json:"base"`
 	}
-	if len(args) > 0 && json.Unmarshal(args, &a) != nil {
-		return Outcome{Code: CodeBadRequest, Text: "arguments"}
+	if len(args) > 0 {
+		strict := json.NewDecoder(bytes.NewReader(args))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&a); err != nil {
+			return Outcome{Code: CodeBadRequest, Text: err.Error()}
+		}
+	}
+	if a.Base != nil && *a.Base != len(d.list()) {
+		return Outcome{Code: "conflict", Text: "another was there before"}
 	}
 	switch name {
 	case "wait":

@@ -28,6 +28,7 @@ type hostileBroker struct {
 	seen  bytes.Buffer
 	said  []*packets.PublishPacket // by the camera
 	tape  []*packets.PublishPacket // for the camera
+	wants []string                 // the filters that the camera subscribed to
 	lines []*hostileLine           // of the camera
 }
 
@@ -127,6 +128,11 @@ func (h *hostileBroker) up(camera io.Reader, there net.Conn) {
 		if m, ok := p.(*packets.PublishPacket); ok {
 			h.mu.Lock()
 			h.said = append(h.said, m.Copy())
+			h.mu.Unlock()
+		}
+		if s, ok := p.(*packets.SubscribePacket); ok {
+			h.mu.Lock()
+			h.wants = append(h.wants, s.Topics...)
 			h.mu.Unlock()
 		}
 		if p.Write(there) != nil {
@@ -314,6 +320,11 @@ func (h *hostileBroker) tellsNothing(tree string, bridge bool) {
 		}
 		if i := slices.IndexFunc(words, func(w string) bool { return bytes.Contains(m.Payload, []byte(w)) }); i >= 0 {
 			h.t.Errorf("%q is there to be read at %s", words[i], m.TopicName)
+		}
+	}
+	for _, filter := range h.wants {
+		if !strings.HasPrefix(filter, tree) && (!bridge || filter != "homeassistant/status") {
+			h.t.Errorf("subscribed to %s, outside of its tree", filter)
 		}
 	}
 	if bridge != (pictures > 0) {
