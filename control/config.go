@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ocellus/ocellus/control/broker"
 	"github.com/ocellus/ocellus/internal/secret"
@@ -62,7 +64,8 @@ func (c Config) Validate() error {
 	if _, err := c.certificates(); err != nil {
 		fault("certificate", "%v", err)
 	}
-	if p := c.HomeAssistant.Prefix; p == "" || len(p) > 64 || strings.ContainsAny(p, "+#$\x00") {
+	if p := c.HomeAssistant.Prefix; p == "" || len(p) > 64 || strings.ContainsAny(p, "+#$ ") ||
+		strings.ContainsFunc(p, unicode.IsControl) || !utf8.ValidString(p) {
 		fault("home_assistant.prefix", "%.80q: want a topic, homeassistant if unsure", p)
 	}
 	if n := strings.Count(c.TimeServers, ","); c.TimeServers == "" || n > 7 || strings.ContainsAny(c.TimeServers, " \n") {

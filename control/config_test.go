@@ -36,6 +36,7 @@ func TestConfig(t *testing.T) {
 		"another's key":       {func(c *Config) { c.Certificate, c.Key = own, secret.Secret(otherKey) }, "certificate: "},
 		"no key":              {func(c *Config) { c.Certificate = own }, "certificate: "},
 		"wildcard":            {func(c *Config) { c.HomeAssistant.Prefix = "ho+me" }, "home_assistant.prefix: "},
+		"a line's end":        {func(c *Config) { c.HomeAssistant.Prefix = "home\n" }, "home_assistant.prefix: "},
 		"servers":             {func(c *Config) { c.TimeServers = "0.pool.ntp.org,192.0.2.1" }, ""},
 		"blanks":              {func(c *Config) { c.TimeServers = "a, b" }, "time_servers: "},
 		"a broker for all":    {func(c *Config) { c.Embedded = ":8883" }, "embedded: "},

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // off in the place of an address closes a door.
@@ -94,6 +95,9 @@ func (m Multicast) validate() error {
 	}
 	if m.Enabled && (m.TTL < 1 || m.TTL > 255) {
 		errs = append(errs, fmt.Errorf("multicast.ttl: want 1 to 255, got %d", m.TTL))
+	}
+	if n := m.Interface; len(n) > 15 || strings.ContainsAny(n, "/: \t\r\n\v\f") { // dev_valid_name(), net/core/dev.c
+		errs = append(errs, fmt.Errorf("multicast.interface: want the name of a network interface, got %.40q", n))
 	}
 	return errors.Join(errs...)
 }
