@@ -44,12 +44,12 @@ func mutants(log []op) []mutant {
 }
 
 // TestMutants: whatever is wrong with the order of writes and flushes, the checker finds it, or there is no state that
-// only the mutant reaches. -v prints what killed each.
+// only the mutant reaches, or it is named as harmless. -v prints what killed each.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	l := newLab()
 	verdicts := map[string]int{}
-	some, least := scenarios()[:4], 250
+	some, least := scenarios(), 700
 	if raceDetector { // ten times as slow, and there is one goroutine
 		some, least = some[:1], 50
 	}
@@ -59,11 +59,15 @@ func TestMutants(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := newChecker(l)
+		c.rots = s.name == rotting
 		if err := c.explore(start, b.log, 1); err != nil {
 			t.Fatalf("%s: without a mutation: %v", s.name, err)
 		}
 		for _, m := range mutants(b.log) {
 			verdict, why := c.judge(start, m)
+			if reason := harmless()[s.name+": "+m.name]; reason != "" && verdict == "ALIVE" {
+				verdict, why = "harmless", reason
+			}
 			t.Logf("%-10s %s: %s: %s", verdict, s.name, m.name, why)
 			if verdict == "ALIVE" {
 				t.Errorf("%s: %s: nobody notices", s.name, m.name)
@@ -74,6 +78,22 @@ func TestMutants(t *testing.T) {
 	t.Logf("%v", verdicts)
 	if verdicts["killed"] < least {
 		t.Error("hardly any mutants: the recorder is broken")
+	}
+}
+
+// harmless names the mutants that reach states of their own and break no law in them, and why.
+func harmless() map[string]string {
+	const again, head = "the line breaks, and the next look goes on: ", "the head boots nobody: it is zeros since then"
+	const rotten = "the head boots nobody: it has rotted"
+	return map[string]string{
+		again + " 19 write slot b, 65536 bytes at 0x10000 <-> create .ota.json.tmp": "no segment is promised: the next look " +
+			"hashes what is there",
+		again + " 38 without flush slot b":                                      head,
+		again + " 37 write slot b, 65536 bytes at 0x0 <-> flush slot b":         head,
+		again + " 38 flush slot b <-> write slot b, 65536 bytes at 0x20000":     head,
+		rotting + ": 100 without flush slot b":                                  rotten,
+		rotting + ":  99 write slot b, 65536 bytes at 0x0 <-> flush slot b":     rotten,
+		rotting + ": 100 flush slot b <-> write slot b, 65536 bytes at 0x10000": rotten,
 	}
 }
 
