@@ -44,3 +44,33 @@ func (b *budget) allows(now time.Time, op Operation) bool {
 	}
 	return !op.Once || b.once.take(now, oncePerSecond, onceBurst)
 }
+
+// Seldom lets what strangers can bring about be told at once, and then the more rarely the more often it comes: whoever can
+// write to the broker could push what else happened out of the queue. The zero value is useful.
+type Seldom struct {
+	told  time.Time
+	pause time.Duration // until it may be told again
+	times uint64        // that came since
+}
+
+// The pauses between two that are told.
+const (
+	firstPause   = 10 * time.Second
+	longestPause = time.Hour // and so long a silence after that is the end of it
+)
+
+// Take counts one, and says how many there were if that is told now.
+func (s *Seldom) Take(now time.Time) (times uint64, tell bool) {
+	s.times++
+	since := now.Sub(s.told)
+	switch {
+	case s.told.IsZero(), since > longestPause+s.pause:
+		s.pause = firstPause
+	case since < s.pause:
+		return 0, false
+	default:
+		s.pause = min(2*s.pause, longestPause)
+	}
+	times, s.times, s.told = s.times, 0, now
+	return times, true
+}

@@ -71,7 +71,7 @@ type Session struct {
 	state  SessionState
 	online chan struct{} // closed while there is a connection
 	soon   int           // connections in a row that were lost at once
-	told   time.Time     // when the last duplicate was
+	others Seldom        // who use our id
 	left   traces
 }
 
@@ -212,18 +212,16 @@ func (s *Session) soonLost() {
 // duplicate tells that somebody else uses this camera's id, once in a while.
 func (s *Session) duplicate(why string) {
 	s.mu.Lock()
-	quiet := !s.told.IsZero() && time.Since(s.told) < time.Minute
-	if !quiet {
-		s.told = time.Now()
-	}
+	times, tell := s.others.Take(time.Now())
 	s.mu.Unlock()
-	if quiet {
+	if !tell {
 		return
 	}
 	s.Log.Warn("a second session with our id", "why", why)
 	s.Queue.Tell(Security, "session.duplicate", struct {
-		Why string `json:"why"`
-	}{why})
+		Why   string `json:"why"`
+		Times uint64 `json:"times"` // that were noticed since the event before
+	}{why, times})
 }
 
 // Run keeps connected until ctx ends. A broker that is away is no failure of the camera.

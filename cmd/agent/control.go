@@ -38,8 +38,8 @@ type controls struct {
 	jobs     *jobs                      // nil where there are no events
 	log      *slog.Logger
 
-	mu      sync.Mutex // guards noticed
-	noticed time.Time  // when the last refusal became an event
+	mu      sync.Mutex // guards strange
+	strange control.Seldom
 }
 
 // openControl opens what judges and runs commands, and the session with a broker. A camera whose counters can't be read
@@ -151,23 +151,21 @@ func (a *agent) noBroker() error {
 	return told(s.Connected, "no connection to the broker: "+cmp.Or(s.Error, "not yet"))
 }
 
-// refused tells the owner of what strangers try, once in ten seconds.
+// refused tells the owner of what strangers try, from time to time.
 func (c *controls) refused(r *control.Refusal, _ control.Message) {
 	if r.Known {
 		return
 	}
 	c.mu.Lock()
-	quiet := time.Since(c.noticed) < 10*time.Second
-	if !quiet {
-		c.noticed = time.Now()
-	}
+	times, tell := c.strange.Take(time.Now())
 	c.mu.Unlock()
-	if quiet {
+	if !tell {
 		return
 	}
 	c.queue.Tell(control.Security, "command.refused", struct {
-		Code string `json:"code"`
-	}{r.Code})
+		Code  string `json:"code"`  // of the last one
+		Times uint64 `json:"times"` // that came since the event before
+	}{r.Code, times})
 }
 
 // report is the state that those who may know are left at the broker.
