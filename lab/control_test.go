@@ -97,6 +97,14 @@ func TestControl(t *testing.T) {
 		t.Fatalf("another broker: %s", r.errs)
 	}
 	a.reached(t, "--broker", other)
+	for says, words := range map[string][]string{
+		"zoom": {"idr", "zoom=2"}, "unknown key": {"set", "streams.main.zoom=2"}, "fast": {"set", "streams.main.fps=fast"},
+		"conflict": {"config.set", `set={"log":"debug"}`, "base=999"}, "sh": {"sh"},
+	} {
+		if r := a.call(t, append(words, "--broker", other)...); r.code == 0 || !strings.Contains(r.errs, says) {
+			t.Errorf("%s: %d %s %s", words, r.code, r.out, r.errs)
+		}
+	}
 	a.letsIn(t, other)
 	events := tool(t, 20*time.Second, program("camctl"), "events", "--home", a.home, "camera", "--for", "2s")
 	if events.code != 0 {

@@ -153,8 +153,11 @@ func configKey(name string) string {
 	return name
 }
 
-// typed is a number or a truth where the text looks like one.
+// typed is a number, a truth or an object in JSON where the text looks like one.
 func typed(value string) any {
+	if strings.HasPrefix(value, "{") && json.Valid([]byte(value)) {
+		return json.RawMessage(value)
+	}
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return n
 	}
