@@ -207,6 +207,30 @@ func TestConsoleFactory(t *testing.T) {
 	closed("at a camera that was reset")
 }
 
+// TestConsoleRestart: an update, the way back and a restart, ordered by words at the console.
+func TestConsoleRestart(t *testing.T) {
+	t.Parallel()
+	p, c := newPublisher(t), newCable(t)
+	a := startAgent(t, agentOptions{state: p.camera(), args: []string{"--serial", c.camera},
+		config: section{"update": section{"repository": p.url}}})
+	p.publish("sim", p.simSlot(p.path("slot"), "1.1.0"), "1.1.0", "--min-floor", "1.0.0")
+	order := func(restarts string, lines ...string) {
+		t.Helper()
+		if r := c.console(a.home, lines...); !strings.Contains(r.out, restarts) {
+			t.Fatalf("%s: %+v", lines, r)
+		}
+	}
+	order("1.1.0", "update check", "update install")
+	a.becomes(t, "1.1.0", "confirmed 1.1.0")
+	order("The camera restarts with the system of before.", "rollback", "y")
+	a.becomes(t, "1.0.0", "confirmed 1.0.0")
+	starts := strings.Count(a.log.String(), `msg="agent runs"`)
+	order("The camera restarts.", "reboot", "n", "reboot", "y")
+	until(t, 20*time.Second, "it has restarted, once", func() bool {
+		return strings.Count(a.log.String(), `msg="agent runs"`) == starts+1
+	})
+}
+
 // TestConsoleReset: who has no key and has just switched the camera on, which has no button, makes it as from its box.
 func TestConsoleReset(t *testing.T) {
 	t.Parallel()
