@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/ota/delta"
@@ -19,23 +20,23 @@ const maxAsked = 3
 
 // fill writes a release into the other slot: segment by segment, each verified before it is written, and what a write
 // that was cut short left there is kept where its hash is right. Then the whole is read back, and the head is written.
-// It holds one segment in memory.
+// It holds two segments in memory.
 func (e *Engine) fill(ctx context.Context, src Source, o offer) (err error) {
 	w, err := e.o.Slots.Open(e.remembered().slot())
 	if err != nil {
 		return slotFault(err)
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	f := filler{e: e, w: w, r: o.release, again: o.again, buf: make([]byte, e.segment),
-		from: &stream{src: src, path: o.path}}
+	f := filler{e: e, w: w, r: o.release, again: o.again,
+		bufs: [2][]byte{make([]byte, e.segment), make([]byte, e.segment)}, from: &stream{src: src, path: o.path}}
 	defer func() { f.from.close() }()
 	f.patch = e.patch(ctx, src, o, w)
-	err = f.all(ctx)
+	err = errors.Join(f.all(ctx), f.settle())
 	f.giveUp()
 	if err != nil {
 		return err
 	}
-	if err := e.readBack(ctx, w, o.release.Size, hexOf(o.release.Sum), f.buf); err != nil {
+	if err := f.readBack(ctx); err != nil {
 		return err
 	}
 	if err := w.Commit(); err != nil {
@@ -52,7 +53,8 @@ type filler struct {
 	w     hal.SlotWriter
 	r     manifest.Release
 	again bool
-	buf   []byte
+	bufs  [2][]byte  // one is written while the other is filled
+	under chan error // capacity 1: of the write that is under way; nil: there is none
 	from  bringer
 	patch *patched // instead of from, as long as it goes well
 }
@@ -63,26 +65,56 @@ type bringer interface {
 	close()
 }
 
-// all fills it with every segment.
+// all fills it with every segment. While one is written the next one comes and is verified, unless that takes a look at
+// what was written before.
 func (f *filler) all(ctx context.Context) error {
 	for i, sum := range f.r.Segments {
 		if err := ctx.Err(); err != nil {
 			return carrier(ctx, err)
 		}
 		at := int64(i) * f.e.segment
-		part := f.buf[:min(f.e.segment, f.r.Size-at)]
+		part := f.bufs[i%2][:min(f.e.segment, f.r.Size-at)]
 		f.e.tell(PhaseWriting, at, f.r.Size)
+		if f.again || f.patch != nil {
+			if err := f.settle(); err != nil {
+				return err
+			}
+		}
 		if f.again && f.has(part, at, sum) {
 			continue
 		}
 		if err := f.bring(ctx, part, at, sum); err != nil {
 			return err
 		}
-		if _, err := f.w.WriteAt(part, at); err != nil {
-			return slotFault(err)
+		if err := f.settle(); err != nil {
+			return err
 		}
+		f.write(part, at)
 	}
 	f.e.tell(PhaseWriting, f.r.Size, f.r.Size)
+	return f.settle()
+}
+
+// write begins to write a part, which stays as it is until settle.
+func (f *filler) write(part []byte, at int64) {
+	under := make(chan error, 1)
+	f.under = under
+	go func() {
+		_, err := f.w.WriteAt(part, at)
+		under <- err
+	}()
+}
+
+// settle waits for the write that is under way.
+func (f *filler) settle() error {
+	if f.under == nil {
+		return nil
+	}
+	err := <-f.under
+	f.under = nil
+	if err != nil {
+		return slotFault(err)
+	}
 	return nil
 }
 
@@ -167,6 +199,35 @@ func (s *stream) close() {
 		_ = s.open.Close()
 	}
 	s.open = nil
+}
+
+// readBack looks at what the device gives, segment by segment: two at a time, so that one is read while another is
+// hashed.
+func (f *filler) readBack(ctx context.Context) error {
+	var next, done atomic.Int64
+	look := func(buf []byte) error {
+		for {
+			i := next.Add(1) - 1
+			at := i * f.e.segment
+			if at >= f.r.Size {
+				return nil
+			}
+			if err := ctx.Err(); err != nil {
+				return carrier(ctx, err)
+			}
+			part := buf[:min(f.e.segment, f.r.Size-at)]
+			if n, err := f.w.ReadAt(part, at); n < len(part) {
+				return slotFault(err)
+			}
+			if got := sha256.Sum256(part); got != f.r.Segments[i] {
+				return fmt.Errorf("update: %w: sha256 at byte %d is %x, want %x", ReadBack, at, got, f.r.Segments[i])
+			}
+			f.e.tell(PhaseVerifying, done.Add(int64(len(part))), f.r.Size)
+		}
+	}
+	other := make(chan error, 1)
+	go func() { other <- look(f.bufs[1]) }()
+	return errors.Join(look(f.bufs[0]), <-other)
 }
 
 // readBack hashes a slot's image as the device gives it: one half of buf is hashed while the other is read.

@@ -350,7 +350,8 @@ func benchmarkPatch(b *testing.B, pair string) {
 	b.ReportMetric(100*float64(o.shortcuts[0].length)/float64(o.release.Size), "%-of-image")
 	var most int64
 	for range b.N {
-		e, err := onFiles(b.TempDir(), (o.release.Size+1<<20-1)>>20<<20)
+		dir := b.TempDir()
+		e, err := onFile(dir, newSlot(b, filepath.Join(dir, "slot"), (o.release.Size+1<<20-1)>>20<<20))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -359,7 +360,7 @@ func benchmarkPatch(b *testing.B, pair string) {
 		debug.FreeOSMemory()
 		stop, peak := watchMemory()
 		if err = e.step(look, nil); err == nil {
-			err = e.put(context.Background(), fileSource{path: d}, o)
+			err = e.put(context.Background(), fileSource{name: "delta", path: d}, o)
 		}
 		stop()
 		if err != nil {
@@ -406,12 +407,12 @@ func (s bootedFile) Read(slot hal.Slot) (hal.SlotReader, error) {
 // fileSource brings one target, and no other.
 type fileSource struct {
 	Source
-	path string
+	name, path string
 }
 
 // Target implements Source.
 func (s fileSource) Target(_ context.Context, path string, at int64) (io.ReadCloser, error) {
-	if path != "delta" {
+	if path != s.name {
 		return nil, fs.ErrNotExist
 	}
 	f, err := os.Open(s.path)
