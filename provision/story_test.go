@@ -187,17 +187,16 @@ func ownCode(t *testing.T, w *world) {
 	w.lens.hold(t, w.sealedCode(w.label, wpa("HomeNet", homePassword), key))
 	w.await(5*time.Second, "in the network", w.in("HomeNet"))
 	w.await(time.Second, "a token is expected", func() bool { return w.owner.expected() > 0 })
-	if w.owner.who != label.FingerprintOf(key) || w.owner.token != testToken() || w.radio.country != "DE" {
-		t.Errorf("got owner %v, token right %v, country %q", w.owner.who, w.owner.token == testToken(), w.radio.country)
+	if by, token := w.owner.claimant(); by != label.FingerprintOf(key) || token != testToken() || w.radio.country != "DE" {
+		t.Errorf("got owner %v, token right %v, country %q", by, token == testToken(), w.radio.country)
 	}
 	// The same code, still before the lens, changes nothing; one with another owner of the same network does.
 	tries := len(w.radio.tries)
 	other := ed25519.NewKeyFromSeed([]byte("another seed of thirty-two bytes")).Public().(ed25519.PublicKey)
 	w.lens.hold(t, w.sealedCode(w.label, wpa("HomeNet", homePassword), other))
 	w.await(time.Second, "the other's token is expected", func() bool {
-		w.owner.mu.Lock()
-		defer w.owner.mu.Unlock()
-		return w.owner.who == label.FingerprintOf(other)
+		by, _ := w.owner.claimant()
+		return by == label.FingerprintOf(other)
 	})
 	if len(w.radio.tries) != tries {
 		t.Error("the network was joined again")
@@ -292,8 +291,8 @@ func byAir(t *testing.T, w *world) {
 		t.Errorf("answered %v", c.Protocol)
 	}
 	w.await(time.Second, "a token is expected", func() bool { return w.owner.expected() == 1 })
-	if w.owner.who != who.Owner || w.owner.token != who.Token {
-		t.Errorf("got %v", w.owner.who)
+	if by, token := w.owner.claimant(); by != who.Owner || token != who.Token {
+		t.Errorf("got %v", by)
 	}
 	opened := w.radio.openings()
 	<-time.After(20 * time.Second) // the phone goes on: a camera in a network does not listen to the air

@@ -152,6 +152,13 @@ func (o *owner) Expect(token [access.TokenSize]byte, who label.Fingerprint) {
 	o.expects++
 }
 
+// claimant is who is expected, and by which token.
+func (o *owner) claimant() (label.Fingerprint, [access.TokenSize]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.who, o.token
+}
+
 func (o *owner) expected() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
