@@ -12,10 +12,11 @@ import (
 const (
 	planDwell    = 100 * time.Millisecond
 	planLinger   = 400 * time.Millisecond // after a suspicion
-	planLingers  = 2 * time.Second        // at most a visit: a round of an encrypted ESP-Touch v2 message
+	planLingers  = 4 * time.Second        // at most the first visit to a suspect, twice that the next ones: see lingers
 	planIdle     = 60 * time.Second       // a locked sender that tells nothing new is given up
 	planLockMost = 2 * time.Minute        // any is; the official senders send for 90 s at most
 	planShun     = 10 * time.Second       // and then not looked at, twice as long each time
+	planDoubt    = 2 * time.Second        // the same of a suspect that was never locked
 	planShunMost = 5 * time.Minute
 	planShunned  = 16 // senders at most
 	planRescan   = 30 * time.Second
@@ -31,7 +32,7 @@ type PlanState string
 //	hopping ------------------------> lingering ----------------> locked
 //	   ^       nothing more of it         |                         |
 //	   +----------------------------------+                         |
-//	   +---- it tells nothing new: it is shunned for a while -------+ (and whoever is suspected for 2 s in a row)
+//	   +---- it tells nothing new: it is shunned for a while -------+ (and whoever is suspected for a whole visit)
 const (
 	Hopping   PlanState = "hopping"
 	Lingering PlanState = "lingering"
@@ -94,7 +95,7 @@ func (p *Plan) Next(at time.Duration) Step {
 	if at < p.until {
 		return Step{Channel: p.channel, Until: p.until}
 	}
-	if p.state == OnLock || p.state == Lingering && at-p.arrived >= planLingers {
+	if p.state == OnLock || p.state == Lingering && at-p.arrived >= p.lingers() {
 		p.avoid(at)
 	}
 	p.state = Hopping
@@ -163,7 +164,7 @@ func (p *Plan) Heard(at time.Duration, s Sighting, channel int) bool {
 	p.sender = who
 	if s.Stage == Suspected {
 		p.state = Lingering
-		p.until = max(p.until, min(at+planLinger, p.arrived+planLingers))
+		p.until = max(p.until, min(at+planLinger, p.arrived+p.lingers()))
 		return true
 	}
 	p.state, p.arrived, p.until = OnLock, at, at+planIdle
@@ -189,7 +190,11 @@ func (p *Plan) Beacon(b dot11.Beacon) bool {
 // planHomes bounds how many access points are remembered between two scans.
 const planHomes = 256
 
-// avoid shuns the locked sender for a while.
+// lingers is how long a visit to the suspected sender may last. A round of an encrypted ESP-Touch v2 message with a token
+// takes 3 to 6 s, and says once what it is.
+func (p *Plan) lingers() time.Duration { return planLingers << min(p.shunned[p.sender].times, 1) }
+
+// avoid shuns the locked or suspected sender for a while.
 func (p *Plan) avoid(at time.Duration) {
 	if len(p.shunned) >= planShunned {
 		for who, s := range p.shunned {
@@ -201,6 +206,9 @@ func (p *Plan) avoid(at time.Duration) {
 	if len(p.shunned) >= planShunned {
 		clear(p.shunned)
 	}
-	s := p.shunned[p.sender]
-	p.shunned[p.sender] = shun{at + min(planShun<<s.times, planShunMost), min(s.times+1, 5)}
+	s, first := p.shunned[p.sender], planShun
+	if p.state == Lingering {
+		first = planDoubt
+	}
+	p.shunned[p.sender] = shun{at + min(first<<s.times, planShunMost), min(s.times+1, 5)}
 }

@@ -139,7 +139,13 @@ func TestPlanLocks(t *testing.T) {
 func TestPlanShuns(t *testing.T) {
 	t.Parallel()
 	p := NewPlan(0, channels13(), nil)
-	p.sender = station{testAP, testPhone}
+	p.sender, p.state = station{testAP, testPhone}, Lingering
+	p.avoid(0)
+	if until := p.shunned[p.sender].until; until != planDoubt {
+		t.Errorf("a suspect is shunned for %v", until)
+	}
+	clear(p.shunned)
+	p.state = OnLock
 	var got []time.Duration
 	for range 7 {
 		p.avoid(0)
