@@ -78,7 +78,7 @@ func (c *corpusRig) endless(t *testing.T) {
 		if r.URL.Path != "/timestamp.json" {
 			return false
 		}
-		w.Header().Set("Content-Length", fmt.Sprint(10<<30))
+		w.Header().Set("Content-Length", fmt.Sprint(int64(10<<30)))
 		for space := bytes.Repeat([]byte(" "), 64<<10); ; {
 			if _, err := w.Write(space); err != nil {
 				return true
