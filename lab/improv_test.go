@@ -98,9 +98,8 @@ func TestImprov(t *testing.T) {
 	p.says(settings)
 	until(t, time.Minute, "the camera is in the network", func() bool { return p.heard(joined) && p.heard(noURL) })
 	a.pair(t)
-	before := p.packets()
+	before, typed := p.packets(), p.length()
 	p.says(askState)
-	typed := p.length()
 	until(t, 10*time.Second, "the console takes it for text", func() bool { return p.length() > typed })
 	if after := p.packets(); after != before {
 		t.Errorf("a camera with an owner answers a page %d times", after-before)
