@@ -91,8 +91,10 @@ func TestImprov(t *testing.T) {
 	a := startAgent(t, agentOptions{alone: true, hold: filepath.Join(t.TempDir(), "none.png"),
 		args: []string{"--serial", c.camera}})
 	p := openPage(t, c.port)
-	p.says(askState)
-	until(t, 10*time.Second, "the camera is ready", func() bool { return p.heard(ready) })
+	until(t, 10*time.Second, "the camera is ready", func() bool { // which hears nothing before it has its port open
+		p.says(askState)
+		return p.heard(ready)
+	})
 	p.says(wrong)
 	until(t, time.Minute, "the camera can't join", func() bool { return p.heard(trying) && p.heard(unable) })
 	p.says(settings)
