@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/ota/delta"
@@ -27,8 +26,8 @@ func (e *Engine) fill(ctx context.Context, src Source, o offer) (err error) {
 		return slotFault(err)
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	f := filler{e: e, w: w, r: o.release, again: o.again,
-		bufs: [2][]byte{make([]byte, e.segment), make([]byte, e.segment)}, from: &stream{src: src, path: o.path}}
+	f := filler{e: e, w: w, r: o.release, again: o.again, bufs: e.buffers(),
+		from: &stream{src: src, path: o.path}}
 	defer func() { f.from.close() }()
 	f.patch = e.patch(ctx, src, o, w)
 	err = errors.Join(f.all(ctx), f.settle())
@@ -36,13 +35,18 @@ func (e *Engine) fill(ctx context.Context, src Source, o offer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := f.readBack(ctx); err != nil {
+	if err := e.readBack(ctx, w, o.release.Size, hexOf(o.release.Sum), f.bufs); err != nil {
 		return err
 	}
 	if err := w.Commit(); err != nil {
 		return slotFault(err)
 	}
 	return nil
+}
+
+// buffers are two of a segment each.
+func (e *Engine) buffers() [2][]byte {
+	return [2][]byte{make([]byte, e.segment), make([]byte, e.segment)}
 }
 
 func slotFault(err error) error { return fmt.Errorf("update: %w: %w", SlotFault, err) }
@@ -92,7 +96,7 @@ func (f *filler) all(ctx context.Context) error {
 		f.write(part, at)
 	}
 	f.e.tell(PhaseWriting, f.r.Size, f.r.Size)
-	return f.settle()
+	return nil
 }
 
 // write begins to write a part, which stays as it is until settle.
@@ -201,40 +205,11 @@ func (s *stream) close() {
 	s.open = nil
 }
 
-// readBack looks at what the device gives, segment by segment: two at a time, so that one is read while another is
-// hashed.
-func (f *filler) readBack(ctx context.Context) error {
-	var next, done atomic.Int64
-	look := func(buf []byte) error {
-		for {
-			i := next.Add(1) - 1
-			at := i * f.e.segment
-			if at >= f.r.Size {
-				return nil
-			}
-			if err := ctx.Err(); err != nil {
-				return carrier(ctx, err)
-			}
-			part := buf[:min(f.e.segment, f.r.Size-at)]
-			if n, err := f.w.ReadAt(part, at); n < len(part) {
-				return slotFault(err)
-			}
-			if got := sha256.Sum256(part); got != f.r.Segments[i] {
-				return fmt.Errorf("update: %w: sha256 at byte %d is %x, want %x", ReadBack, at, got, f.r.Segments[i])
-			}
-			f.e.tell(PhaseVerifying, done.Add(int64(len(part))), f.r.Size)
-		}
-	}
-	other := make(chan error, 1)
-	go func() { other <- look(f.bufs[1]) }()
-	return errors.Join(look(f.bufs[0]), <-other)
-}
-
-// readBack hashes a slot's image as the device gives it: one half of buf is hashed while the other is read.
-func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum string, buf []byte) error {
+// readBack hashes a slot's image as the device gives it: one buffer is hashed while the other is read.
+func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum string, bufs [2][]byte) error {
 	h := sha256.New()
-	half := int64(len(buf)) / 2
-	part := func(at int64) []byte { return buf[at/half%2*half:][:min(half, size-at)] }
+	step := e.segment
+	part := func(at int64) []byte { return bufs[at/step%2][:min(step, size-at)] }
 	ahead := make(chan error, 1) // one read is under way at most
 	read := func(at int64) {
 		n, err := from.ReadAt(part(at), at)
@@ -244,7 +219,7 @@ func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum
 		ahead <- err
 	}
 	go read(0)
-	for at := int64(0); at < size; at += half {
+	for at := int64(0); at < size; at += step {
 		e.tell(PhaseVerifying, at, size)
 		if err := <-ahead; err != nil {
 			return slotFault(err)
@@ -252,8 +227,8 @@ func (e *Engine) readBack(ctx context.Context, from io.ReaderAt, size int64, sum
 		if err := ctx.Err(); err != nil {
 			return carrier(ctx, err)
 		}
-		if at+half < size {
-			go read(at + half)
+		if at+step < size {
+			go read(at + step)
 		}
 		h.Write(part(at))
 	}
@@ -272,7 +247,7 @@ func (e *Engine) verify(ctx context.Context) error {
 	if err != nil {
 		return slotFault(err)
 	}
-	err = e.readBack(ctx, r, u.Size, u.Sum, make([]byte, e.segment))
+	err = e.readBack(ctx, r, u.Size, u.Sum, e.buffers())
 	if err = errors.Join(err, r.Close()); !errors.Is(err, ReadBack) {
 		return err
 	}
