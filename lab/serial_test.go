@@ -25,11 +25,7 @@ func (c *cable) call(a *agent, words ...string) ran {
 func TestSerial(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	state := t.TempDir()
-	if err := os.Mkdir(filepath.Join(state, "sim"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	p.simSlot(filepath.Join(state, "sim", "slot-a.img"), "1.0.0")
+	state := p.camera()
 	c := newCable(t)
 	a := startAgent(t, agentOptions{state: state, args: []string{"--serial", c.camera},
 		config: section{"update": section{"repository": p.url}}})
@@ -168,11 +164,7 @@ func (c *cable) update(a *agent, p *publisher) {
 func TestSerialRestart(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	state := t.TempDir()
-	if err := os.Mkdir(filepath.Join(state, "sim"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	p.simSlot(filepath.Join(state, "sim", "slot-a.img"), "1.0.0")
+	state := p.camera()
 	c := newCable(t)
 	o := agentOptions{state: state, args: []string{"--serial", c.camera}}
 	a := startAgent(t, o)
