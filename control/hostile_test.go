@@ -28,6 +28,8 @@ type villain struct {
 	seen   bytes.Buffer
 	got    []*packets.PublishPacket
 	wanted []string // the filters that the camera subscribed to
+	// deaf tells what it does not answer; nil: it answers everything.
+	deaf func(p packets.ControlPacket) bool
 }
 
 func newVillain(t testing.TB, say func(conn net.Conn)) *villain {
@@ -72,6 +74,9 @@ func (v *villain) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
+		if v.ignores(p) {
+			continue
+		}
 		switch p := p.(type) {
 		case *packets.ConnectPacket:
 			_ = packets.NewControlPacket(packets.Connack).Write(conn)
@@ -101,6 +106,12 @@ func (v *villain) serve(conn net.Conn) {
 			return
 		}
 	}
+}
+
+func (v *villain) ignores(p packets.ControlPacket) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.deaf != nil && v.deaf(p)
 }
 
 func (v *villain) published() int {

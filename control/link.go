@@ -26,9 +26,10 @@ var errChanged = errors.New("changed")
 var errOver = errors.New("the connection has ended")
 
 const (
-	patience     = 10 * time.Second // for the broker to connect, to acknowledge
-	farewell     = time.Second      // for the last words
-	maxReplies   = 64               // that wait to be sent; further ones are dropped and counted
+	patience     = 10 * time.Second       // for the broker to connect, to acknowledge
+	farewell     = time.Second            // for a last word; for all of them where the session is to end
+	parting      = 200 * time.Millisecond // for the packet behind them that says so
+	maxReplies   = 64                     // that wait to be sent; further ones are dropped and counted
 	pace         = 20 * time.Millisecond
 	afterOutage  = time.Minute      // an outage of this length
 	gently       = 10 * time.Second // lets the queue wait for anything up to this
@@ -50,7 +51,8 @@ type link struct {
 	nonce  string
 	client mqtt.Client
 	lost   chan error
-	over   context.Context // ends with the connection
+	up     context.Context // ends when the connection is lost
+	over   context.Context // ends with the connection's work: with up, when the session is to end, or by leave
 	leave  context.CancelFunc
 	again  bucket // for answers to what is at our state topic
 }
@@ -69,15 +71,19 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 		return err
 	}
 	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1)}
-	l.over, l.leave = context.WithCancel(context.Background())
+	up, down := context.WithCancel(context.WithoutCancel(ctx)) // the last words are said behind the end of ctx
+	defer down()
+	l.up = up
+	l.over, l.leave = context.WithCancel(ctx)
 	defer l.leave()
-	l.client = mqtt.NewClient(l.options(u))
+	defer context.AfterFunc(up, l.leave)()
+	l.client = mqtt.NewClient(l.options(u, down))
 	began := time.Now()
-	if err := l.wait(l.client.Connect()); err != nil {
+	if err := wait(l.over, l.client.Connect()); err != nil {
 		l.client.Disconnect(0)
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
-	defer l.client.Disconnect(uint(farewell.Milliseconds()))
+	defer l.client.Disconnect(uint(parting.Milliseconds()))
 	if time.Since(began) > slowBroker {
 		_ = monotime.Pause(ctx, jitter(s.Again/2)) // a connection that is lost meanwhile begin finds out
 	}
@@ -106,8 +112,9 @@ func (s *Session) connected(host string) (outage time.Duration) {
 	return outage
 }
 
-// wait waits for what a token stands for. The library never ends the tokens of a connection that was lost.
-func (l *link) wait(t mqtt.Token) error {
+// wait waits for what a token stands for, until ctx ends. The library never ends the tokens of a connection that was
+// lost.
+func wait(ctx context.Context, t mqtt.Token) error {
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
@@ -115,27 +122,29 @@ func (l *link) wait(t mqtt.Token) error {
 		return t.Error()
 	case <-late.C:
 		return errors.New("no answer in time")
-	case <-l.over.Done():
+	case <-ctx.Done():
 		return errOver
 	}
 }
 
-// sent calls the library and waits for what comes of it. A call whose connection ends before its turn to be written is held
-// back by the library until the write timeout, ten seconds for nothing. It is left to that: waiting for it would keep the
-// camera from its next connection, and from its end. It touches nothing but a client that nobody uses any more.
-func (l *link) sent(call func() mqtt.Token) (mqtt.Token, error) {
+// sent calls the library and waits for what comes of it, until ctx ends. A call whose connection ends before its turn to
+// be written is held back by the library until the write timeout, ten seconds for nothing. It is left to that: waiting
+// for it would keep the camera from its next connection, and from its end. It touches nothing but a client that nobody
+// uses any more.
+func sent(ctx context.Context, call func() mqtt.Token) (mqtt.Token, error) {
 	made := make(chan mqtt.Token, 1)
 	go func() { made <- call() }()
 	select {
 	case t := <-made:
-		return t, l.wait(t)
-	case <-l.over.Done():
+		return t, wait(ctx, t)
+	case <-ctx.Done():
 		return nil, errOver
 	}
 }
 
-// options sets the library up: it reconnects nothing by itself, since its tries have no jitter.
-func (l *link) options(u *url.URL) *mqtt.ClientOptions {
+// options sets the library up: it reconnects nothing by itself, since its tries have no jitter. down is called when the
+// connection is lost.
+func (l *link) options(u *url.URL, down func()) *mqtt.ClientOptions {
 	now := func() time.Time { t, _ := l.s.Clock(); return t }
 	o := mqtt.NewClientOptions().AddBroker("tcp://"+u.Host).SetClientID(strings.TrimPrefix(l.topic(""), "ocellus/1/")).
 		SetProtocolVersion(4).SetCleanSession(false).SetResumeSubs(false).
@@ -148,13 +157,14 @@ func (l *link) options(u *url.URL) *mqtt.ClientOptions {
 			case l.lost <- err:
 			default:
 			}
-			l.leave()
+			down()
 		}).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
 			conn, err := l.config.dial(u, patience, now)
 			if err != nil {
 				return nil, err
 			}
+			context.AfterFunc(l.up, func() { _ = conn.Close() }) // the library keeps one where it waits to be let in
 			return newFiltered(conn), nil
 		})
 	if l.config.Username != "" {
@@ -178,7 +188,7 @@ func (l *link) begin() error {
 		filters = append(filters, l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...)
 	}
 	for _, f := range filters {
-		t, err := l.sent(func() mqtt.Token { return l.client.Subscribe(f, 1, nil) })
+		t, err := sent(l.over, func() mqtt.Token { return l.client.Subscribe(f, 1, nil) })
 		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
@@ -232,7 +242,7 @@ func (l *link) publish(topic string, payload []byte, retained bool) error {
 	if !l.own(topic) {
 		return fmt.Errorf("publish: %s is not ours", topic)
 	}
-	_, err := l.sent(func() mqtt.Token { return l.client.Publish(topic, 1, retained, payload) })
+	_, err := sent(l.over, func() mqtt.Token { return l.client.Publish(topic, 1, retained, payload) })
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -263,7 +273,7 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 	l.leave()
 	all.Wait()
 	if ctx.Err() != nil || errors.Is(err, errChanged) {
-		l.end()
+		l.end(ctx)
 	}
 	return err
 }
@@ -294,40 +304,52 @@ func (l *link) orphan() bool {
 	return err != nil || id != l.id
 }
 
-// end says goodbye. Where the owner is gone or the camera goes to another broker, every trace goes; where the bridge was
-// turned off, its traces.
-func (l *link) end() {
+// end says goodbye: within farewell from the end of ctx on, since nobody waits much longer for the session to stop;
+// else within patience. Where the owner is gone or the camera goes to another broker, every trace goes; where the bridge
+// was turned off, its traces.
+func (l *link) end(ctx context.Context) {
+	words, done := context.WithTimeout(l.up, patience)
+	defer done()
+	defer context.AfterFunc(ctx, func() {
+		_ = monotime.Pause(words, farewell)
+		done()
+	})()
 	now, orphan := l.s.Config(), l.orphan()
 	if l.bridged() && (orphan || now.HomeAssistant != l.config.HomeAssistant) {
-		l.client.Unsubscribe(l.s.Bridge.Filters(l.config.HomeAssistant, l.id)...).WaitTimeout(farewell)
-		l.empty(l.bridgeTraces())
+		filters := l.s.Bridge.Filters(l.config.HomeAssistant, l.id)
+		_ = word(words, func() mqtt.Token { return l.client.Unsubscribe(filters...) })
+		l.empty(words, l.bridgeTraces())
 	}
 	if orphan || now.Broker != l.config.Broker {
-		l.empty(l.s.leftBy(l))
+		l.empty(words, l.s.leftBy(l))
 	}
 	if orphan {
-		l.last(l.topic("/state"), nil)
+		l.last(words, l.topic("/state"), nil)
 	} else {
-		l.last(l.topic("/state"), l.presence("offline"))
+		l.last(words, l.topic("/state"), l.presence("offline"))
 	}
 }
 
 // empty takes retained topics away.
-func (l *link) empty(topics []string) {
+func (l *link) empty(ctx context.Context, topics []string) {
 	for _, topic := range topics {
-		if l.last(topic, nil) {
+		if l.last(ctx, topic, nil) {
 			l.s.emptied(topic)
 		}
 	}
 }
 
-// last publishes what nobody waits long for, and reports whether the broker has it.
-func (l *link) last(topic string, payload []byte) bool {
-	if !l.own(topic) || !l.client.IsConnectionOpen() {
-		return false
-	}
-	t := l.client.Publish(topic, 1, true, payload)
-	return t.WaitTimeout(farewell) && t.Error() == nil
+// last publishes a last word, and reports whether the broker has it.
+func (l *link) last(ctx context.Context, topic string, payload []byte) bool {
+	return l.own(topic) && word(ctx, func() mqtt.Token { return l.client.Publish(topic, 1, true, payload) }) == nil
+}
+
+// word is sent for what nobody waits long for.
+func word(ctx context.Context, call func() mqtt.Token) error {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	_, err := sent(ctx, call)
+	return err
 }
 
 // reply sends the answers to commands. One that finds its connection gone waits for the next one: a command may have
