@@ -123,11 +123,13 @@ func (p *proxy) isSilent() bool {
 	return p.silent
 }
 
-// storm cuts, delays and silences thirty times, or until the function that it returns is called.
+// storm cuts, delays and silences thirty times, or until the function that it returns is called. Behind it the line is
+// as fast as before: one that stayed slow would carry less than is said, and never catch up.
 func (p *proxy) storm() (calm func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer p.set(func() { p.slow = 0 })
 		for i := range 30 {
 			select {
 			case <-stop:
@@ -189,7 +191,7 @@ func TestRulesInStorm(t *testing.T) {
 }
 
 // verdict says a message until it is judged, and looks whether that is right. What is not at a topic of the camera's
-// never comes to it.
+// never comes to it. A command that comes again while it is being done has an answer of its own before the verdict.
 func (p *place) verdict(sender *phone, tt rule, said Message, say func()) {
 	p.t.Helper()
 	ours := strings.HasPrefix(string(said.Topic), envelope.Camera(p.camera)+"/")
@@ -205,6 +207,9 @@ func (p *place) verdict(sender *phone, tt rule, said Message, say func()) {
 		defer sender.mu.Unlock()
 		for _, replies := range sender.replies {
 			for _, r := range replies {
+				if r.Code == CodeAccepted && tt.runs() {
+					continue
+				}
 				if !tt.answered || r.Code != tt.code && r.Code != CodeReplay && r.Code != CodeRateLimited {
 					p.t.Errorf("answered %s", r.Code)
 				}

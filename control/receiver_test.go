@@ -129,6 +129,9 @@ func rules() map[string]rule {
 	}
 }
 
+// runs reports whether the command comes as far as the command table.
+func (r rule) runs() bool { return r.code == CodeOK || r.table || r.answered && r.code == CodeTooBig }
+
 // spoken makes the message of a rule.
 func (r rule) spoken(w *world) Message {
 	c := w.command(r.who, "status", "")
