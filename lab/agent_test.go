@@ -246,7 +246,7 @@ func (a *agent) cleanUp(t *testing.T) {
 		t.Errorf("agent panicked:\n%s", log)
 	}
 	if t.Failed() {
-		t.Logf("agent's log:\n%s", tail(log, 4000))
+		t.Logf("agent's log:\n%s", tail(log, 2500))
 	}
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"sync"
@@ -44,9 +45,22 @@ func ownNetwork(t *testing.T) (parent bool) {
 	again.Env = append(os.Environ(), inNamespace+"=1", "OCELLUS_BIN="+programs)
 	out, err := again.CombinedOutput()
 	if err != nil {
-		t.Errorf("in its own network: %v\n%s", err, out)
+		t.Logf("in its own network, log:\n%s", out)
+		t.Errorf("in its own network: %v\n%s", err, reasons(t, out))
 	}
 	return true
+}
+
+// reasons is why tests failed, out of what go test -v printed.
+func reasons(t *testing.T, out []byte) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "../scripts/reasons")
+	cmd.Stdin = bytes.NewReader(out)
+	why, err := cmd.Output()
+	if err != nil {
+		t.Error(err)
+	}
+	return string(why)
 }
 
 // TestMulticast has several readers of one multicast group, of three makers. A reader that joins a running group has no

@@ -240,3 +240,37 @@ func TestScriptsTellOfSpace(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptsTellReasons: what failed is told in its own words, without the logs beside them, and of nobody else's.
+func TestScriptsTellReasons(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module x\n\ngo 1.24\n",
+		"x_test.go": "package x\n\nimport \"testing\"\n" + `
+			func TestA(t *testing.T) {
+				t.Parallel()
+				t.Cleanup(func() { t.Log("agent's log:\nmuch\nmore") })
+				t.Run("part", func(t *testing.T) { t.Error("got 1,\nwant 2") })
+				t.Error("and so\non")
+			}
+			func TestB(t *testing.T) { t.Parallel(); t.Log("all is well") }
+			func TestC(t *testing.T) { t.Parallel(); t.Log("the screen:\nrows"); t.Fatal("gone") }
+		`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := tool(t, time.Minute, "go", "-C", dir, "test", "-v")
+	why := regexp.MustCompile(`_test.go:\d+|\d+\.\d+s`).ReplaceAllString(reasons(t, []byte(r.out)), "")
+	for _, want := range []string{"--- FAIL: TestA ()\n    x: and so\n        on\n", "    --- FAIL: TestA/part ()\n    x: got 1,\n        want 2\n",
+		"--- FAIL: TestC ()\n    x: gone\n"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("got\n%swant\n%s", why, want)
+		}
+	}
+	if says := regexp.MustCompile("much|rows|well").FindString(why); says != "" || r.code == 0 {
+		t.Errorf("code %d, it says %q:\n%s", r.code, says, why)
+	}
+}
