@@ -264,8 +264,10 @@ func TestScriptsTellReasons(t *testing.T) {
 	}
 	r := tool(t, time.Minute, "go", "-C", dir, "test", "-v")
 	why := regexp.MustCompile(`_test.go:\d+|\d+\.\d+s`).ReplaceAllString(reasons(t, []byte(r.out)), "")
-	for _, want := range []string{"--- FAIL: TestA ()\n    x: and so\n        on\n", "    --- FAIL: TestA/part ()\n    x: got 1,\n        want 2\n",
-		"--- FAIL: TestC ()\n    x: gone\n"} {
+	for _, want := range []string{
+		"--- FAIL: TestA ()\n    x: and so\n        on\n", "--- FAIL: TestC ()\n    x: gone\n",
+		"    --- FAIL: TestA/part ()\n    x: got 1,\n        want 2\n",
+	} {
 		if !strings.Contains(why, want) {
 			t.Errorf("got\n%swant\n%s", why, want)
 		}
