@@ -10,6 +10,8 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/ocellus/ocellus/codec/envelope"
 )
 
 // stopWithin is how long an agent's supervisor waits for its parts.
@@ -72,6 +74,35 @@ type stuck struct{ mqtt.Client }
 func (stuck) Publish(string, byte, bool, any) mqtt.Token {
 	time.Sleep(patience)
 	return &mqtt.DummyToken{}
+}
+
+// gone is a client of the library that knows already that its connection is lost, and told nobody yet.
+type gone struct{ mqtt.Client }
+
+func (gone) Publish(string, byte, bool, any) mqtt.Token { return gone{} }
+func (gone) Error() error                               { return mqtt.ErrNotConnected }
+func (gone) Wait() bool                                 { return true }
+func (gone) WaitTimeout(time.Duration) bool             { return true }
+func (gone) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// TestReplyWaits: a reply whose connection is about to be known as lost goes out by the next one.
+func TestReplyWaits(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, DefaultConfig())
+	p.begin()
+	p.stop()
+	for range 3 {
+		p.session.send(outgoing{topic: envelope.Camera(p.camera) + "/rsp/x"})
+	}
+	l := &link{s: p.session, id: p.camera, config: p.config, client: gone{}, up: t.Context(), over: t.Context()}
+	l.reply(t.Context())
+	if n := len(p.session.replies); n != 3 {
+		t.Errorf("%d of 3 replies wait", n)
+	}
 }
 
 // TestFarewellHeldBack: a broker that stops in the same moment as the camera, as the one in its process does, may leave

@@ -23,7 +23,10 @@ import (
 // errChanged ends a connection because there is another configuration or another owner.
 var errChanged = errors.New("changed")
 
-var errOver = errors.New("the connection has ended")
+var (
+	errOver = errors.New("the connection has ended")
+	errLate = errors.New("no answer in time")
+)
 
 const (
 	patience     = 10 * time.Second       // for the broker to connect, to acknowledge
@@ -121,7 +124,7 @@ func wait(ctx context.Context, t mqtt.Token) error {
 	case <-t.Done():
 		return t.Error()
 	case <-late.C:
-		return errors.New("no answer in time")
+		return errLate
 	case <-ctx.Done():
 		return errOver
 	}
@@ -352,8 +355,8 @@ func word(ctx context.Context, call func() mqtt.Token) error {
 	return err
 }
 
-// reply sends the answers to commands. One that finds its connection gone waits for the next one: a command may have
-// been the reason.
+// reply sends the answers to commands. One that finds its connection gone, or about to be, waits for the next one: a
+// command may have been the reason.
 func (l *link) reply(ctx context.Context) {
 	for {
 		select {
@@ -364,11 +367,13 @@ func (l *link) reply(ctx context.Context) {
 				continue
 			}
 			err := l.publish(o.topic, o.raw, o.state != nil)
-			if err != nil && l.over.Err() != nil {
-				l.s.send(o)
+			if err == nil {
+				continue
 			}
-			if err != nil {
-				l.s.Log.Warn("reply not sent", "err", err)
+			l.s.Log.Warn("reply not sent", "err", err)
+			if l.own(o.topic) && !errors.Is(err, errLate) {
+				l.s.send(o)
+				return
 			}
 		}
 	}
