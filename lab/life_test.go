@@ -44,7 +44,7 @@ func TestStop(t *testing.T) {
 	for _, transport := range []string{"tcp", "udp"} {
 		wait.Go(func() {
 			if s, r := watch(t, 30*time.Second, a.url("main"), "--transport", transport); r.code != 8 || !s.whole() {
-				t.Errorf("%s: exit code %d, want 8 (ended before its time): %s", transport, r.code, r.errs)
+				t.Errorf("%s: exit code %d, want 8 (ended before its time): %+v %s", transport, r.code, s, r.errs)
 			}
 		})
 	}
