@@ -39,7 +39,8 @@ type End struct {
 	timing    bool
 	smooth    time.Duration // how long it takes (RFC 6298 2), and by how much that varies
 	deviation time.Duration
-	repaired  bool // the loss that the other end complains of was repaired already
+	repaired  bool   // the loss that the other end complains of was repaired already
+	mended    uint16 // where it is: the number of the first frame that was new after the repair
 	// Of what comes.
 	expected uint16
 	partial  []byte
@@ -179,7 +180,6 @@ func (e *End) acknowledged(expected uint16, now time.Time) {
 	switch {
 	case n == 0: // it has what came before, and misses this
 		if !e.repaired {
-			e.repaired = true
 			e.again(now)
 		}
 		return
@@ -190,7 +190,8 @@ func (e *End) acknowledged(expected uint16, now time.Time) {
 		e.measured(now.Sub(e.sent))
 	}
 	e.flying = append(e.flying[:0], e.flying[n:]...)
-	e.repaired = false
+	// What came twice is acknowledged twice, up to mended: no complaint. Taken for one, it would double all that follows.
+	e.repaired = e.repaired && int16(expected-e.mended) <= 0
 	e.due = now.Add(e.wait)
 	e.fill(now)
 }
@@ -210,6 +211,7 @@ func (e *End) measured(took time.Duration) {
 // again sends everything again that was not acknowledged.
 func (e *End) again(now time.Time) {
 	e.timing = false // whose acknowledgement comes next is not known (Karn)
+	e.repaired, e.mended = true, e.next
 	for _, f := range e.flying {
 		e.Resent++
 		e.write(f.Append(nil))
@@ -221,7 +223,6 @@ func (e *End) again(now time.Time) {
 func (e *End) Tick(now time.Time) {
 	if len(e.flying) > 0 && !now.Before(e.due) {
 		e.wait = min(2*e.wait, mostWait)
-		e.repaired = true
 		e.again(now)
 	}
 }

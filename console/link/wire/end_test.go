@@ -66,9 +66,17 @@ func (l *line) carry(from int, raw []byte) {
 // run lets time pass until both ends are idle.
 func (l *line) run(t *testing.T) {
 	t.Helper()
-	for range 1_000_000 {
+	if l.step(t, 1_000_000) {
+		t.Fatal("the ends never come to rest")
+	}
+}
+
+// step lets so many things happen, and reports whether there are more.
+func (l *line) step(t *testing.T, times int) (more bool) {
+	t.Helper()
+	for range times {
 		if l.ends[0].Idle() && l.ends[1].Idle() && len(l.ways[0].queue)+len(l.ways[1].queue) == 0 {
-			return
+			return false
 		}
 		next, from := time.Time{}, -1
 		sooner := func(at time.Time, who int) {
@@ -96,7 +104,7 @@ func (l *line) run(t *testing.T) {
 			}
 		})
 	}
-	t.Fatal("the ends never come to rest")
+	return true
 }
 
 // TestEnd: whatever the line does, messages arrive once each and in order, both ways at once.
@@ -154,6 +162,24 @@ func TestSpeed(t *testing.T) {
 		took := l.now.Sub(time.Unix(0, 0))
 		if share := size * 10 / took.Seconds() / float64(c.baud); share < c.share {
 			t.Errorf("%d baud, %.0f %% of frames spoilt: %.0f %% of the line", c.baud, 100*c.spoilt, 100*share)
+		}
+	}
+}
+
+// TestHiccup: a camera that is busy for a moment gets everything twice once, and not from then on.
+func TestHiccup(t *testing.T) {
+	t.Parallel()
+	for _, baud := range []int{115200, 1_500_000} {
+		l := newLine(1, baud, 0)
+		l.ends[1].Send(make([]byte, 40<<10), l.now)
+		l.step(t, 100)
+		for i := range l.ways[1].queue {
+			l.ways[1].queue[i].at = l.now.Add(mostWait / 2)
+		}
+		l.ways[1].free = l.now.Add(mostWait / 2)
+		l.run(t)
+		if resent := l.ends[1].Resent; resent == 0 || resent > 3*window {
+			t.Errorf("%d baud: %d frames were sent again, at most %d were late", baud, resent, window)
 		}
 	}
 }
