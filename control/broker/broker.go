@@ -91,7 +91,7 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 	if err := s.AddHook(new(everybody), nil); err != nil {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
-	secure := tls.NewListener(in, &tls.Config{Certificates: []tls.Certificate{b.cert}, MinVersion: tls.VersionTLS12})
+	secure := tls.NewListener(ending{in, ctx}, &tls.Config{Certificates: []tls.Certificate{b.cert}, MinVersion: tls.VersionTLS12})
 	if err := s.AddListener(listeners.NewNet("tls", secure)); err != nil {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
@@ -101,6 +101,33 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 	b.log.Info("broker", "address", b.addr.String())
 	<-ctx.Done()
 	return s.Close()
+}
+
+// ending is a listener whose connections end with ctx. The library closes those that it has let in, and waits for all.
+type ending struct {
+	net.Listener
+	ctx context.Context
+}
+
+// Accept implements net.Listener.
+func (e ending) Accept() (net.Conn, error) {
+	conn, err := e.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &ended{conn, context.AfterFunc(e.ctx, func() { _ = conn.Close() })}, nil
+}
+
+// ended is a connection that ends with a ctx.
+type ended struct {
+	net.Conn
+	forget func() bool
+}
+
+// Close implements net.Conn.
+func (e *ended) Close() error {
+	e.forget()
+	return e.Conn.Close()
 }
 
 // everybody lets everybody in, to everything but the broker's own topics.

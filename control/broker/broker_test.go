@@ -68,6 +68,32 @@ func TestBroker(t *testing.T) {
 	}
 }
 
+// TestEnds: whoever is at the door and says nothing does not keep the broker from its end.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	b, err := Open("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	silent, err := tls.Dial("tcp", b.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it asks nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(1800 * time.Millisecond): // what an agent's supervisor waits
+		t.Error("it does not end")
+	}
+}
+
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	for address, fine := range map[string]bool{
