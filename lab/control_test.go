@@ -39,6 +39,13 @@ func mosquittoUntil(t *testing.T) (address string, stop func()) {
 		_ = cmd.Wait()
 	})
 	t.Cleanup(stop)
+	until(t, 10*time.Second, "mosquitto listens", func() bool { // a camera that comes too early stays away for a while
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
 	return "mqtt://" + address, stop
 }
 
