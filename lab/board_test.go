@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,6 +190,11 @@ func boardPrivileges(t *testing.T, b *virt.Board) {
 		if got, ok := status[name]; !ok || got != want {
 			t.Errorf("the agent's %s: got %q, want %q", name, got, want)
 		}
+	}
+	// A busy service is one session among others (sched(7), autogroup), and the agent's start is over.
+	if got := b.Sh("cat /proc/sys/kernel/sched_autogroup_enabled /proc/" + agentPID(b) + "/autogroup"); !regexp.MustCompile(
+		`^1\n/autogroup-\d+ nice 0\n$`).MatchString(got) {
+		t.Errorf("the processor is not shared out among services: %q", got)
 	}
 	if r := b.RunAs(virt.Agent(), "/bin/sh", "-c", "true"); r.Code != 126 {
 		t.Errorf("the agent's user has a shell: exit code %d, want 126 (permission denied)", r.Code)

@@ -94,8 +94,9 @@ func (s *services) start(r *running) {
 	}
 }
 
-// niceAhead gives a session nearly thirty times the weight of another one (sched_prio_to_weight, kernel/sched/core.c).
-const niceAhead = -15
+// niceAhead gives a session three times the weight of another one (sched_prio_to_weight, kernel/sched/core.c). More, and
+// those would come too late that the first picture needs: an address, wpa_supplicant.
+const niceAhead = -5
 
 // fallBack ends the time in which a process goes before the others.
 func (s *services) fallBack(r *running, pid int) {
