@@ -2,9 +2,15 @@ package lab
 
 import (
 	"encoding/json"
+	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/net/ipv4"
 )
 
 // TestDiscover finds a camera with an owner and one without on a link, with camctl and a plain resolver, and pairs the
@@ -23,6 +29,7 @@ func TestDiscover(t *testing.T) {
 			t.Fatalf("ip %s: %s", args, r.errs)
 		}
 	}
+	told := hearAnnouncements(t, "link0")
 	hidden := startAgent(t, agentOptions{}) // nobody else reaches it
 	outward := section{"web": section{"address": ":0"}, "rtsp": section{"address": ":0"}}
 	mine, fresh := startAgent(t, agentOptions{config: outward}), startAgent(t, agentOptions{config: outward, alone: true})
@@ -55,6 +62,9 @@ func TestDiscover(t *testing.T) {
 			t.Errorf("got %+v, want %+v", c, want)
 		}
 	}
+	for _, c := range found {
+		told.twice(t, c.Name)
+	}
 	// A resolver that is not ours asks the camera itself.
 	plain := tool(t, 20*time.Second, "busybox", "nslookup", "-type=ptr", "_ocellus._tcp.local", host+":5353")
 	if !strings.Contains(plain.out, `name = Ocellus\032`) || !strings.Contains(plain.out, "._ocellus._tcp.local") {
@@ -71,10 +81,103 @@ func TestDiscover(t *testing.T) {
 	if quickest > 3*time.Second {
 		t.Errorf("camctl discover took %v, want 3 s at most", quickest)
 	}
+	before := "Ocellus " + strings.Split(label(t, fresh), ":")[3][:6]
+	var gone []time.Time
+	until(t, 10*time.Second, before+" is taken back", func() bool { _, gone = told.of(before); return len(gone) > 0 })
+	if len(gone) != 1 {
+		t.Errorf("%s was taken back %d times, want once", before, len(gone))
+	}
 	for _, c := range found {
+		told.twice(t, c.Name)
 		if strings.HasSuffix(c.Name, strings.Split(label(t, fresh), ":")[3][:6]) {
 			t.Errorf("%s has an owner and is still called as on its label", c.Name)
 		}
+	}
+}
+
+// announcements are what cameras say of themselves without being asked, by the names that they call themselves.
+type announcements struct {
+	mu         sync.Mutex // guards what follows
+	said, gone map[string][]time.Time
+}
+
+// hearAnnouncements listens on a link until the test ends.
+func hearAnnouncements(t *testing.T, link string) *announcements {
+	t.Helper()
+	on, err := net.InterfaceByName(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenMulticastUDP("udp4", on, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := ipv4.NewPacketConn(conn)
+	if err := in.SetControlMessage(ipv4.FlagInterface, true); err != nil {
+		t.Fatal(err)
+	}
+	a := &announcements{said: map[string][]time.Time{}, gone: map[string][]time.Time{}}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b := make([]byte, 9000)
+		for {
+			n, c, _, err := in.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			if c.IfIndex == on.Index { // not what a camera says on its other links
+				a.take(b[:n], time.Now())
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = conn.Close(); <-ended })
+	return a
+}
+
+// take keeps who announces himself. Only an announcement says in one message which services there are and what they are
+// called; RFC 6762 10.1: a time to live of 0 takes it back.
+func (a *announcements) take(raw []byte, now time.Time) {
+	var m dnsmessage.Message
+	if m.Unpack(raw) != nil || !m.Response {
+		return
+	}
+	var services bool
+	for _, r := range m.Answers {
+		name := r.Header.Name.String()
+		services = services || name == "_services._dns-sd._udp.local."
+		p, ok := r.Body.(*dnsmessage.PTRResource)
+		if !services || !ok || name != "_ocellus._tcp.local." {
+			continue
+		}
+		who, _, _ := strings.Cut(p.PTR.String(), ".")
+		a.mu.Lock()
+		if r.Header.TTL == 0 {
+			a.gone[who] = append(a.gone[who], now)
+		} else {
+			a.said[who] = append(a.said[who], now)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// of returns when a camera announced itself and when it took that back.
+func (a *announcements) of(name string) (said, gone []time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.said[name]), slices.Clone(a.gone[name])
+}
+
+// twice: a camera announces itself at least twice, and the second time a second later (RFC 6762 8.3).
+func (a *announcements) twice(t *testing.T, name string) {
+	t.Helper()
+	var said []time.Time
+	until(t, 10*time.Second, name+" is announced twice", func() bool {
+		said, _ = a.of(name)
+		return len(said) > 1
+	})
+	if apart := said[1].Sub(said[0]); apart < 900*time.Millisecond {
+		t.Errorf("%s announced itself again after %v, want a second", name, apart)
 	}
 }
 

@@ -2,6 +2,8 @@
 // 6763) for _ocellus._tcp and _rtsp._tcp. It says what a phone needs to find the camera and nothing else: the instance
 // and the host have names that come from no serial number and no MAC address.
 //
+// It says what it has twice when that is new, a second apart (RFC 6762 8.3), and takes it back once (10.1).
+//
 // It answers what is asked and never more: no record that the question does not name or lead to, nothing that the asker
 // lists as known (RFC 6762 7.1), nothing to a host of another link (11), and a multicast answer of the same question
 // once a second at most (6). An answer to a single host is no larger than maxUnicast times its question, so that nobody

@@ -204,6 +204,36 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// TestSaidTwice: an announcement is repeated after a second, once; the newest one counts, and no other link's.
+func TestSaidTwice(t *testing.T) {
+	t.Parallel()
+	begin := time.Now()
+	after := func(d time.Duration) time.Time { return begin.Add(d) }
+	still, l := &link{}, &link{repeat: after(again)}
+	links := map[int]*link{1: still, 2: l}
+	if got := wake(after(lookEvery), links); !got.Equal(after(again)) {
+		t.Errorf("it wakes after %v, want %v", got.Sub(begin), again)
+	}
+	if got := wake(after(again/2), links); !got.Equal(after(again / 2)) {
+		t.Errorf("it wakes after %v, want at the next look", got.Sub(begin))
+	}
+	said := 0
+	for at := begin; at.Before(after(10 * again)); at = at.Add(again / 4) {
+		if at.Equal(after(again / 2)) {
+			l.repeat = at.Add(again) // announced anew before the first one was repeated
+		}
+		if still.repeats(at) || l.repeats(at) {
+			said++
+			if !at.Equal(after(3 * again / 2)) {
+				t.Errorf("repeated after %v", at.Sub(begin))
+			}
+		}
+	}
+	if got := wake(after(lookEvery), links); said != 1 || !got.Equal(after(lookEvery)) {
+		t.Errorf("repeated %d times, then it wakes after %v", said, got.Sub(begin))
+	}
+}
+
 func TestSameAdvert(t *testing.T) {
 	t.Parallel()
 	other := advert()

@@ -17,6 +17,7 @@ import (
 
 const (
 	lookEvery = 2 * time.Second // for links that came, went, or have another address
+	again     = time.Second     // from an announcement to its repetition: it is said twice (RFC 6762 8.3)
 	quiet     = time.Second     // between two multicast answers to the same question on one link
 	maxRecent = 64              // questions remembered for quiet
 )
@@ -36,6 +37,7 @@ func New(advert func() Advert, log *slog.Logger) *Responder {
 type link struct {
 	index     int
 	addresses []netip.Prefix
+	repeat    time.Time            // when what was announced is to be said once more; zero: never
 	recent    map[string]time.Time // when a question was answered by multicast
 }
 
@@ -57,7 +59,12 @@ func (r *Responder) Run(ctx context.Context) error {
 			said = r.look(conn, links, said)
 			next = now.Add(lookEvery)
 		}
-		_ = conn.SetReadDeadline(next)
+		for _, l := range links {
+			if l.repeats(time.Now()) {
+				r.announce(conn, l, said, ttlOther)
+			}
+		}
+		_ = conn.SetReadDeadline(wake(next, links))
 		if ctx.Err() != nil { // looked at behind the deadline, which its end sets for good
 			break
 		}
@@ -122,7 +129,7 @@ func (r *Responder) look(conn *net.UDPConn, links map[int]*link, said Advert) Ad
 			r.announce(conn, l, said, 0)
 		}
 		if !sameAdvert(said, now) || !slices.Equal(l.addresses, addresses) {
-			l.addresses = addresses
+			l.addresses, l.repeat = addresses, time.Now().Add(again)
 			r.announce(conn, l, now, ttlOther)
 		}
 	}
@@ -132,6 +139,25 @@ func (r *Responder) look(conn *net.UDPConn, links map[int]*link, said Advert) Ad
 		}
 	}
 	return now
+}
+
+// repeats reports, once, that it is time to say again what was announced.
+func (l *link) repeats(now time.Time) bool {
+	if l.repeat.IsZero() || now.Before(l.repeat) {
+		return false
+	}
+	l.repeat = time.Time{}
+	return true
+}
+
+// wake is when there is something to do, should nobody ask: to look at the links, or to repeat an announcement.
+func wake(next time.Time, links map[int]*link) time.Time {
+	for _, l := range links {
+		if !l.repeat.IsZero() && l.repeat.Before(next) {
+			next = l.repeat
+		}
+	}
+	return next
 }
 
 func sameAdvert(a, b Advert) bool {
