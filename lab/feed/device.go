@@ -23,18 +23,19 @@ const (
 	typeVideoOutput = 2                                                // V4L2_BUF_TYPE_VIDEO_OUTPUT
 	fieldNone       = 1                                                // V4L2_FIELD_NONE
 	fourCCH264      = 'H' | '2'<<8 | '6'<<16 | '4'<<24                 // V4L2_PIX_FMT_H264
+	fourCCYUYV      = 'Y' | 'U'<<8 | 'Y'<<16 | 'V'<<24                 // V4L2_PIX_FMT_YUYV
 	setFormat       = 3<<30 | unsafe.Sizeof(format{})<<16 | 'V'<<8 | 5 // VIDIOC_S_FMT, _IOWR('V', 5, struct v4l2_format)
 )
 
 // open opens the writing side of a loopback for pictures of a size. A coded picture may be as large as a raw one.
-func open(path string, width, height uint32) (*os.File, error) {
+func open(path string, fourCC, width, height uint32) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	want := format{typ: typeVideoOutput}
-	want.pix.width, want.pix.height, want.pix.pixelFormat, want.pix.field = width, height, fourCCH264, fieldNone
-	want.pix.sizeImage = width * height * 3 / 2
+	want.pix.width, want.pix.height, want.pix.pixelFormat, want.pix.field = width, height, fourCC, fieldNone
+	want.pix.sizeImage = width * height * 2
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), setFormat, uintptr(unsafe.Pointer(&want)))
 	if errno != 0 {
 		return nil, fmt.Errorf("set format of %s: %w", path, errno)

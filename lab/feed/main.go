@@ -1,7 +1,9 @@
-// Command feed plays a camera that delivers H.264: it writes the access units of a clip to a v4l2loopback node, each at its
-// time, over and over.
+// Command feed plays a camera on a v4l2loopback node. Either one that delivers H.264: it writes the access units of a clip,
+// each at its time, over and over. Or one that delivers raw pictures, before whose lens somebody holds an image while
+// there is such a file.
 //
 //	feed DEVICE CLIP WIDTHxHEIGHT FPS
+//	feed hold DEVICE PNG WIDTHxHEIGHT FPS
 //
 // The clip is Annex B in which each access unit begins with an access unit delimiter (H.264 7.3.2.4; ffmpeg writes them with
 // -bsf:v h264_metadata=aud=insert), so that nobody has to find out where one ends.
@@ -24,32 +26,37 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 4 {
-		return errors.New("usage: feed DEVICE CLIP WIDTHxHEIGHT FPS")
+	if len(args) != 4 && (len(args) != 5 || args[0] != "hold") {
+		return errors.New("usage: feed [hold] DEVICE CLIP|PNG WIDTHxHEIGHT FPS")
 	}
 	var width, height uint32
-	if _, err := fmt.Sscanf(args[2], "%dx%d", &width, &height); err != nil {
-		return fmt.Errorf("size %q: %w", args[2], err)
+	device, file, size, rate := args[len(args)-4], args[len(args)-3], args[len(args)-2], args[len(args)-1]
+	if _, err := fmt.Sscanf(size, "%dx%d", &width, &height); err != nil {
+		return fmt.Errorf("size %q: %w", size, err)
 	}
-	fps, err := strconv.Atoi(args[3])
+	fps, err := strconv.Atoi(rate)
 	if err != nil || fps < 1 {
-		return fmt.Errorf("rate %q is none", args[3])
+		return fmt.Errorf("rate %q is none", rate)
 	}
-	clip, err := os.ReadFile(args[1])
+	interval := time.Second / time.Duration(fps)
+	if len(args) == 5 {
+		return hold(device, file, width, height, interval)
+	}
+	clip, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	units := split(clip)
 	if len(units) == 0 {
-		return fmt.Errorf("clip %s: no access unit begins with a delimiter", args[1])
+		return fmt.Errorf("clip %s: no access unit begins with a delimiter", file)
 	}
-	out, err := open(args[0], width, height)
+	out, err := open(device, fourCCH264, width, height)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	fmt.Printf("feed: %d access units of %dx%d at %d a second into %s\n", len(units), width, height, fps, args[0])
-	return play(out, units, time.Second/time.Duration(fps))
+	fmt.Printf("feed: %d access units of %dx%d at %d a second into %s\n", len(units), width, height, fps, device)
+	return play(out, units, interval)
 }
 
 // split cuts a clip in front of each delimiter.
