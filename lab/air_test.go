@@ -22,35 +22,37 @@ type air struct {
 
 // wifi is a network, in the words of hostapd and of wpa_supplicant.
 type wifi struct {
-	ssid string
+	ssid, password string
+
 	ap   []string // lines of hostapd.conf
-	join []string // wpa_supplicant's network block, NAME VALUE
+	join []string // wpa_supplicant's network block, NAME=VALUE
 }
 
 const (
 	apAddress  = "198.51.100.1" // TEST-NET-2, RFC 5737
 	airChannel = "6"
+	rogue      = "wlan1_rogue" // its interface
 )
 
 func wpa2(ssid, password string) wifi {
-	return wifi{ssid,
+	return wifi{ssid, password,
 		[]string{"wpa=2", "wpa_key_mgmt=WPA-PSK", "rsn_pairwise=CCMP", "wpa_passphrase=" + password},
-		[]string{"key_mgmt WPA-PSK", fmt.Sprintf("psk %q", password)}}
+		[]string{"key_mgmt=WPA-PSK", fmt.Sprintf("psk=%q", password)}}
 }
 
 func wpa3(ssid, password string) wifi {
-	return wifi{ssid,
+	return wifi{ssid, password,
 		[]string{"wpa=2", "wpa_key_mgmt=SAE", "rsn_pairwise=CCMP", "ieee80211w=2", "sae_require_mfp=1",
 			"sae_password=" + password},
-		[]string{"key_mgmt SAE", "ieee80211w 2", fmt.Sprintf("sae_password %q", password)}}
+		[]string{"key_mgmt=SAE", "ieee80211w=2", fmt.Sprintf("sae_password=%q", password)}}
 }
 
-// bootWithAir switches a board on whose lab's disk brings Debian's hostapd and iw, and moves two of its three radios
-// out.
+// bootWithAir switches a board on whose lab's disk brings Debian's hostapd and iw, and moves two of its four radios
+// out. The last one is for a phone (handset).
 func bootWithAir(t *testing.T, arch string) *air {
 	t.Helper()
 	files := map[string]string{}
-	for _, name := range []string{"peer", "camctl", "wifi.test"} {
+	for _, name := range []string{"peer", "camctl", "wifi.test", "feed"} {
 		files[name] = virt.Brought(t, arch, name)
 	}
 	parts, err := os.ReadDir(virt.Brought(t, arch, "air"))
@@ -60,15 +62,21 @@ func bootWithAir(t *testing.T, arch string) *air {
 	for _, part := range parts {
 		files["air/"+part.Name()] = virt.Brought(t, arch, "air/"+part.Name())
 	}
-	a := &air{b: virt.Boot(t, virt.Options{Arch: arch, Lab: virt.Lab{Files: files}})}
-	a.pid = strings.TrimSpace(a.b.Sh("unshare -n sleep 100000 </dev/null >/dev/null 2>&1 & echo $!"))
-	a.b.Sh("until [ $(readlink /proc/" + a.pid + "/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.1; done")
+	a := &air{b: virt.Boot(t, virt.Options{Arch: arch, Lab: virt.Lab{Files: files, Conf: []string{loopbackModule}}})}
+	a.pid = namespace(a.b)
 	for _, phy := range []string{"phy1", "phy2"} {
 		a.b.Sh(labs("iw") + " phy " + phy + " set netns " + a.pid)
 	}
 	a.sh(labs("iw") + " dev wlan2 set type monitor && ip link set lo up && ip link set wlan2 up && " +
 		labs("iw") + " dev wlan2 set channel " + airChannel)
 	return a
+}
+
+// namespace makes a network namespace in the board, and returns the process that it lives by.
+func namespace(b *virt.Board) (pid string) {
+	pid = strings.TrimSpace(b.Sh("unshare -n sleep 100000 </dev/null >/dev/null 2>&1 & echo $!"))
+	b.Sh("until [ $(readlink /proc/" + pid + "/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.1; done")
+	return pid
 }
 
 // quiet makes the test the owner of the camera, which has no network then and leaves its radio to the test.
@@ -85,10 +93,12 @@ func (a *air) sh(script string) string {
 	return a.b.Sh("nsenter -t " + a.pid + " -n -- sh -c '" + script + "'")
 }
 
-// raise starts the access point of a network, in place of the one before.
+// raise starts the access point of a network, in place of the one before, and beside it a rogue of the same name that
+// asks for no password.
 func (a *air) raise(w wifi) {
-	conf := append([]string{"interface=wlan1", "driver=nl80211", "hw_mode=g", "channel=" + airChannel,
-		"ssid2=" + hex.EncodeToString([]byte(w.ssid))}, w.ap...)
+	name := "ssid2=" + hex.EncodeToString([]byte(w.ssid))
+	conf := append([]string{"interface=wlan1", "driver=nl80211", "hw_mode=g", "channel=" + airChannel, name}, w.ap...)
+	conf = append(conf, "bss="+rogue, name)
 	a.b.Put("/run/ap.conf", []byte(strings.Join(conf, "\n")+"\n"), 0o600)
 	a.b.Sh("p=$(cat /run/ap.pid 2>/dev/null) || exit 0; kill $p; while [ -e /proc/$p ]; do sleep 0.1; done")
 	a.sh(labs("hostapd") + " -B -P /run/ap.pid -f /run/ap.log /run/ap.conf && ip addr replace " + apAddress + "/24 dev wlan1")
@@ -115,6 +125,7 @@ func (a *air) ask(t *testing.T, words ...string) string {
 	return answer
 }
 
+// asks sends a request to wpa_supplicant's control socket with somebody's rights.
 func (a *air) asks(who virt.User, words ...string) virt.Ran {
 	return a.b.RunAs(who, append([]string{"/lab/peer", "ask", "/run/wpa_supplicant/wlan0"}, words...)...)
 }
@@ -125,8 +136,8 @@ func (a *air) join(t *testing.T, w wifi) string {
 	a.ask(t, "REMOVE_NETWORK", "all")
 	id := a.ask(t, "ADD_NETWORK")
 	a.ask(t, "SET_NETWORK", id, "ssid", hex.EncodeToString([]byte(w.ssid)))
-	for _, line := range append(w.join, "scan_freq 2437") {
-		name, value, _ := strings.Cut(line, " ")
+	for _, line := range append(w.join, "scan_freq=2437") {
+		name, value, _ := strings.Cut(line, "=")
 		a.ask(t, "SET_NETWORK", id, name, value)
 	}
 	a.ask(t, "SELECT_NETWORK", id)
@@ -172,11 +183,18 @@ func TestBoardAir(t *testing.T) {
 		a.b.Test("supplicant", func(t *testing.T) { checkSupplicant(t, a) })
 		a.b.Test("wpa2", func(t *testing.T) { checkAir(t, a, wpa2(`Lab "two"`, "correct horse")) })
 		a.b.Test("wpa3", func(t *testing.T) { checkAir(t, a, wpa3("Lab drei é", "battery staple")) })
-		elsewhere := a.sh(labs("iw") + " dev wlan2 set channel 1 && /lab/peer frames wlan2 -for 1s || [ $? = 1 ]")
-		if h := a.heard(t, elsewhere); h.Frames > 0 {
-			t.Errorf("the listener on another channel hears %+v", h)
-		}
+		a.b.Test("country", func(t *testing.T) { checkCountry(t, a) })
+		a.elsewhere(t)
 	})
+}
+
+// elsewhere: a listener on another channel hears nothing.
+func (a *air) elsewhere(t *testing.T) {
+	t.Helper()
+	elsewhere := a.sh(labs("iw") + " dev wlan2 set channel 1 && /lab/peer frames wlan2 -for 1s || [ $? = 1 ]")
+	if h := a.heard(t, elsewhere); h.Frames > 0 {
+		t.Errorf("the listener on another channel hears %+v", h)
+	}
 }
 
 // checkAir: the board joins and streams, and the listener hears encrypted frames alone.
@@ -223,8 +241,12 @@ func checkSupplicant(t *testing.T, a *air) {
 			t.Errorf("%+v may speak to wpa_supplicant: %+v", who, r)
 		}
 	}
-	a.b.Sh(labs("iw") + " reg set DE") // which needs the regulatory database
-	until(t, 10*time.Second, "the radios are in Germany", func() bool {
-		return strings.Contains(a.b.Sh(labs("iw")+" reg get"), "country DE")
+}
+
+// checkCountry: the kernel finds a country in its regulatory database.
+func checkCountry(t *testing.T, a *air) {
+	a.b.Sh(labs("iw") + " reg set FR")
+	until(t, 10*time.Second, "the radios are in France", func() bool {
+		return strings.Contains(a.b.Sh(labs("iw")+" reg get"), "country FR")
 	})
 }

@@ -16,8 +16,11 @@ import (
 // vivid's driver in sysfs, where a device is taken from it and given back.
 const vividDriver = "/sys/bus/platform/drivers/vivid/"
 
-// loopback is the node of the camera that delivers H.264.
-const loopback = "/dev/video40"
+// loopback is the node of the camera that is fed, and loopbackModule what makes it.
+const (
+	loopback       = "/dev/video40"
+	loopbackModule = "module /lab/modules/v4l2loopback.ko video_nr=40 exclusive_caps=1 card_label=fed"
+)
 
 // brought is a file of what the lab's disk brings (scripts/lab).
 func brought(arch, name string) string {
@@ -36,7 +39,7 @@ func cameraLab(t *testing.T, arch, clip string) virt.Lab {
 		Conf: []string{
 			"module /lab/modules/v4l2-mem2mem.ko",
 			"module /lab/modules/ocellus-h264.ko",
-			"module /lab/modules/v4l2loopback.ko video_nr=40 exclusive_caps=1 card_label=fed",
+			loopbackModule,
 		},
 	}
 }

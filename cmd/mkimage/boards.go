@@ -63,10 +63,11 @@ func boards() map[string]board {
 func early() []string { return []string{"virtio_mmio", "virtio_blk", "dm-verity", "squashfs"} }
 
 // virtModules are those of QEMU's virt machine. The watchdog is i6300esb where the machine was given one, else the
-// kernel's own. Its first radio, wlan0, is the board's; the lab makes an access point and a listener of the others.
+// kernel's own. Its first radio, wlan0, is the board's; the lab makes an access point, a listener and a phone of the
+// others.
 func virtModules() []string {
 	return append(wifiModules(), "crc32c_generic", "ext4", "virtio_pci", "virtio_net", "af_packet", "i6300esb", "softdog",
-		"vivid n_devs=1 node_types=0x1", "mac80211_hwsim radios=3")
+		"vivid n_devs=1 node_types=0x1", "mac80211_hwsim radios=4")
 }
 
 // rpiEarly reaches a slot on the card of a Raspberry Pi with BCM2837: its host is named bcm2835. The processor has no
