@@ -22,8 +22,8 @@ var (
 	ErrClaimed = errors.New("the camera has an owner already")
 	// ErrUnclaimed: the camera has no owner yet.
 	ErrUnclaimed = errors.New("the camera has no owner")
-	// ErrParted: the camera was reset and has not started anew yet.
-	ErrParted = errors.New("the camera was reset and starts anew: ask again in a few seconds")
+	// ErrParted: the camera was reset and has not started anew yet; its challenge is another one then.
+	ErrParted = fmt.Errorf("the camera was reset and starts anew: %w", claim.ErrStale)
 )
 
 // TokenSize is the size of a one-time token in bytes.

@@ -272,8 +272,9 @@ func TestResetKeepsOut(t *testing.T) {
 		t.Fatal(errs)
 	}
 	p := newPhone(t, r.ports.Web)
-	if status, raw := p.post(t, http.MethodPost, "/v1/claim", p.sign(t, r.label, p.challenge(t))); status == http.StatusOK {
-		t.Errorf("claimed: %d %s", status, raw)
+	status, raw := p.post(t, http.MethodPost, "/v1/claim", p.sign(t, r.label, p.challenge(t)))
+	if status != http.StatusConflict || !strings.Contains(string(raw), `"stale"`) {
+		t.Errorf("a claim: %d %s, want that it begins again", status, raw)
 	}
 	if _, _, err := watch(t, r.url); err == nil {
 		t.Error("the viewer is let in")
