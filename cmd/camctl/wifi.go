@@ -189,12 +189,13 @@ func (c *pairCommand) await(ctx context.Context, l label.Label, key ed25519.Priv
 	}
 }
 
-// worthWaiting reports whether a camera may say something else in a moment: it is not there yet, or has not yet read
-// what it was told.
+// worthWaiting reports whether a camera may say something else in a moment: it is not there yet, has not yet read what
+// it was told, or was reset since it was asked for its challenge.
 func worthWaiting(err error) bool {
 	var f *fault
 	var no *refusal
-	return errors.As(err, &f) && f.code == exitUnreachable || errors.As(err, &no) && no.Code == "wrong_proof"
+	return errors.As(err, &f) && f.code == exitUnreachable ||
+		errors.As(err, &no) && (no.Code == "wrong_proof" || no.Code == "stale")
 }
 
 // noAnswer is what a person can do. The lamp says why (docs/provisioning.md).

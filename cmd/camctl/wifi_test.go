@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image/png"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,6 +156,36 @@ func TestPairByCode(t *testing.T) {
 				t.Errorf("the code is left behind: %v", err)
 			}
 		})
+	}
+}
+
+// TestPairBeginsAgain: a camera that is reset between its challenge and the claim is asked anew.
+func TestPairBeginsAgain(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t)
+	path := filepath.Join(t.TempDir(), "code.png")
+	c.look = func() bool {
+		for _, text := range held(path) {
+			if setup, err := qrtext.OpenSealed(c.label, text); err == nil {
+				c.token = setup.Token[:]
+			}
+		}
+		return c.token != nil
+	}
+	stale := 2
+	c.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v1/claim" || r.Method != http.MethodPost || stale == 0 {
+			return false
+		}
+		stale--
+		w.WriteHeader(http.StatusConflict)
+		_, _ = w.Write([]byte(`{"code":"stale","text":"ask for the challenge again"}`))
+		return true
+	}
+	code, out, errs := ctl("", "pair", "--home", t.TempDir(), "--label", c.text(t), "--camera", c.address(),
+		"--by", "qr", "--png", path, "--ssid", "HomeNet", "--password", "p@ssw0rd!", "--country", "DE", "--patience", "30s")
+	if code != exitOK || !strings.Contains(out, "watch: rtsp://viewer:p@") || stale != 0 {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
 }
 
