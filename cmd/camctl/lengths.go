@@ -106,7 +106,8 @@ func (c *pairCommand) sendLengths(ctx context.Context, s streams, l label.Label,
 	return errors.Join(err, <-listening)
 }
 
-// send sends, again and again, until ctx ends.
+// send sends, again and again, until ctx ends. It keeps the protocol's pace: what a write takes is not added to the wait,
+// or a round lasts longer than the camera stays with a sender whom it only suspects.
 func (t telling) send(ctx context.Context, out net.PacketConn) error {
 	sends, err := t.message.Send(t.protocol, rand.Reader)
 	if err != nil {
@@ -115,6 +116,7 @@ func (t telling) send(ctx context.Context, out net.PacketConn) error {
 	filler := make([]byte, 1500)
 	wait := time.NewTimer(0)
 	defer wait.Stop()
+	due := time.Now()
 	for ctx.Err() == nil {
 		for d := range sends {
 			if d.To.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255}) { // which no network has that is not the default
@@ -123,7 +125,8 @@ func (t telling) send(ctx context.Context, out net.PacketConn) error {
 			if _, err := out.WriteTo(filler[:d.Length], net.UDPAddrFromAddrPort(d.To)); err != nil {
 				return fmt.Errorf("send to %v: %w", d.To, err)
 			}
-			wait.Reset(d.Wait)
+			due = pace(due, time.Now(), d.Wait)
+			wait.Reset(time.Until(due))
 			select {
 			case <-wait.C:
 			case <-ctx.Done():
@@ -132,6 +135,16 @@ func (t telling) send(ctx context.Context, out net.PacketConn) error {
 		}
 	}
 	return nil
+}
+
+// pace returns when the next datagram is due, after one that was due at a time and has been sent now. Who is late hurries
+// by half the wait at most, so that no burst comes, and what is missed beyond that stays missed.
+func pace(due, now time.Time, wait time.Duration) time.Time {
+	due = due.Add(wait)
+	if soonest := now.Add(wait / 2); due.Before(soonest) {
+		return soonest
+	}
+	return due
 }
 
 // awaitACK waits for the camera's answer, confirms it, and calls got. Where there is none, it waits until ctx ends.

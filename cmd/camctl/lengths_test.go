@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ocellus/ocellus/codec/dot11"
@@ -123,5 +124,69 @@ func TestACK(t *testing.T) {
 	}
 	if b := <-confirmed; b != 1 {
 		t.Errorf("confirmed by %d", b)
+	}
+}
+
+// slowConn is a socket on which a write takes its time.
+type slowConn struct {
+	net.PacketConn // nil: nothing else is asked of it
+	takes          func(n int) time.Duration
+	sent           []time.Time
+}
+
+func (c *slowConn) WriteTo(b []byte, _ net.Addr) (int, error) {
+	c.sent = append(c.sent, time.Now())
+	time.Sleep(c.takes(len(c.sent)))
+	return len(b), nil
+}
+
+// TestPace: a machine whose writes take long sends as fast as another, and after a stall it sends no burst.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	const stalled = 50
+	for name, takes := range map[string]func(n int) time.Duration{
+		"quick": func(int) time.Duration { return 0 },
+		"slow":  func(int) time.Duration { return 6 * time.Millisecond },
+		"a stall": func(n int) time.Duration {
+			if n == stalled {
+				return 300 * time.Millisecond
+			}
+			return time.Millisecond
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				told := telling{protocol: smartconfig.ESPTouch2, message: smartconfig.Message{SSID: []byte("HomeNet"),
+					Password: "p@ssw0rd!", Key: "0123456789ABCDEF", Broadcast: netip.MustParseAddr("192.0.2.255")}}
+				sends, err := told.message.Send(told.protocol, rand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wait time.Duration
+				for d := range sends {
+					wait = d.Wait
+					break
+				}
+				c := &slowConn{takes: takes}
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				if err := told.send(ctx, c); err != nil {
+					t.Fatal(err)
+				}
+				least := int(2*time.Second/wait) - 1
+				if name == "a stall" {
+					least -= int(300 * time.Millisecond / wait)
+				}
+				if len(c.sent) < least {
+					t.Errorf("%d datagrams in 2 s, want %d", len(c.sent), least)
+				}
+				for i, at := range c.sent[1:] {
+					if apart := at.Sub(c.sent[i]); apart < wait/2 {
+						t.Errorf("datagram %d came %v after the one before", i+1, apart)
+					}
+				}
+			})
+		})
 	}
 }
