@@ -6,10 +6,11 @@ import "sync"
 // in which they came, and those of different sources side by side. Of all sources but the owner's so many are served at
 // a time; the owner's lane is always.
 type lanes struct {
-	mu   sync.Mutex // guards open
-	open map[string]*lane
-	room chan struct{} // a slot for each lane that works; full: the lane waits. The owner's takes none
-	all  sync.WaitGroup
+	mu    sync.Mutex // guards open and ended
+	open  map[string]*lane
+	ended bool          // it was shut
+	room  chan struct{} // a slot for each lane that works; full: the lane waits. The owner's takes none
+	all   sync.WaitGroup
 }
 
 type lane struct{ waiting []func() }
@@ -22,12 +23,14 @@ const (
 
 func newLanes() *lanes { return &lanes{open: map[string]*lane{}, room: make(chan struct{}, maxAtOnce)} }
 
-// put lets work wait in its source's lane; false: the lane is full.
+// put lets work wait in its source's lane; false: the lane is full, or none is open any more.
 func (l *lanes) put(source string, owner bool, work func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in, ok := l.open[source]
 	switch {
+	case l.ended:
+		return false
 	case !ok:
 		in = &lane{}
 		l.open[source] = in
@@ -59,6 +62,13 @@ func (l *lanes) drain(source string, in *lane, owner bool) {
 			<-l.room
 		}
 	}
+}
+
+// shut lets nobody in any more.
+func (l *lanes) shut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
 }
 
 // wait returns when every lane is closed.

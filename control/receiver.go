@@ -66,6 +66,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			r.stop()
+			r.lanes.shut() // the broker's library may bring something for a moment yet
 			r.lanes.wait()
 			return r.flush()
 		case <-tick.C:
@@ -132,7 +133,9 @@ func (r *Receiver) Receive(m Message, answer Answer) error {
 	}
 	if refusal == nil && !r.lanes.put(a.lane(), a.owner, func() { r.run(a, say) }) {
 		r.release(a)
-		refusal = refuse(CodeBusy, "%d commands wait already", maxWaiting)
+		if refusal = refuse(CodeBusy, "%d commands wait already", maxWaiting); r.live.Err() != nil {
+			refusal = refuse(CodeBusy, "the camera stops")
+		}
 	}
 	if refusal != nil {
 		refusal.Known = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -239,6 +240,19 @@ func TestSaidAgain(t *testing.T) {
 	}
 	if done := w.table.list(); len(done) != 1 {
 		t.Errorf("done: %v", done)
+	}
+}
+
+// TestAfterTheEnd: what comes when the camera stops is not done, and nothing is written of it.
+func TestAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.end()
+	if code, _ := w.ask("owner", w.sealed("owner", w.command("owner", "config.set", ""))); code != CodeBusy {
+		t.Errorf("got %s, want %s", code, CodeBusy)
+	}
+	if _, err := w.counters.Load(); !errors.Is(err, fs.ErrNotExist) || len(w.table.list()) > 0 {
+		t.Errorf("counters are stored: %v; done: %v", err, w.table.list())
 	}
 }
 
