@@ -171,12 +171,17 @@ func (p *Plan) Heard(at time.Duration, s Sighting, channel int) bool {
 	return true
 }
 
-// Beacon takes a beacon: the channel of its access point. true: ask for the next step now.
+// Beacon takes a beacon: the channel of its access point, which may have come after the scan, as a router does that was
+// switched on together with the camera. true: ask for the next step now.
 func (p *Plan) Beacon(b dot11.Beacon) bool {
-	if _, known := p.home[b.BSSID]; b.Channel == 0 || !known && len(p.home) >= planHomes {
+	_, known := p.home[b.BSSID]
+	if b.Channel == 0 || !known && len(p.home) >= planHomes {
 		return false
 	}
 	p.home[b.BSSID] = b.Channel
+	if !known {
+		p.networks = append(p.networks, Network{BSSID: b.BSSID, Channel: b.Channel, Signal: b.Signal})
+	}
 	if p.state == Hopping || b.BSSID != p.sender.bssid || b.Channel == p.channel {
 		return false
 	}

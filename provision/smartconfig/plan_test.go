@@ -60,6 +60,26 @@ func TestPlanHops(t *testing.T) {
 	}
 }
 
+// TestPlanLearns: a network whose beacon is heard is looked for like one that the scan found. Nobody fills the memory.
+func TestPlanLearns(t *testing.T) {
+	t.Parallel()
+	var at time.Duration
+	p := NewPlan(0, channels13(), nil)
+	hop(p, &at, 6)
+	p.Beacon(dot11.Beacon{BSSID: testAP, Channel: 6, Signal: -50})
+	p.Beacon(dot11.Beacon{BSSID: dot11.Addr{2}, Channel: 36, Signal: -20}) // not allowed
+	hop(p, &at, 7)
+	if got := hop(p, &at, 4); !slices.Equal(got, []int{6, 6, 6, 1}) {
+		t.Errorf("got %v, want channel 6 until the next wide sweep", got)
+	}
+	for n := range 2 * planHomes {
+		p.Beacon(dot11.Beacon{BSSID: dot11.Addr{4, 0, 0, 0, byte(n >> 8), byte(n)}, Channel: 1})
+	}
+	if len(p.networks) > planHomes {
+		t.Errorf("%d networks are remembered", len(p.networks))
+	}
+}
+
 // TestPlanRescans: after half a minute without a lock somebody may have come.
 func TestPlanRescans(t *testing.T) {
 	t.Parallel()
