@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,25 +124,34 @@ func (o *belongings) look(t *testing.T, disk []byte) *carve.Report {
 	return r
 }
 
-// folderDisk is the files of a folder as a disk would have them, each at a block of its own.
+// folderDisk is the files of a folder as a disk would have them, each at a block of its own. Where one is replaced
+// meanwhile, all are read again.
 func folderDisk(t *testing.T, dir string) (disk []byte) {
 	t.Helper()
+	until(t, 10*time.Second, "no file goes while they are read", func() bool {
+		var err error
+		if disk, err = readFolder(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	return disk
+}
+
+func readFolder(dir string) (disk []byte, err error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() {
 			continue
 		}
 		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		disk = append(disk, raw...)
 		disk = append(disk, make([]byte, 4096-len(disk)%4096)...)
 	}
-	return disk
+	return disk, err
 }
 
 // TestErase is the end of a camera's life with an owner, with the built programs: everything of his is found before, and
