@@ -31,7 +31,7 @@ type asked struct {
 // lane names the sender, and by which of its two topics it speaks.
 func (a *asked) lane() string {
 	if a.desired {
-		return envelope.Client(a.Source) + "/desired"
+		return envelope.Client(a.Source) + desiredLane
 	}
 	return envelope.Client(a.Source)
 }

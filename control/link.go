@@ -58,6 +58,7 @@ type link struct {
 	over   context.Context // ends with the connection's work: with up, when the session is to end, or by leave
 	leave  context.CancelFunc
 	again  bucket // for answers to what is at our state topic
+	held   *held
 }
 
 // outgoing waits to be sent.
@@ -73,7 +74,7 @@ func (s *Session) connect(ctx context.Context, config Config, id [envelope.IDSiz
 	if err != nil {
 		return err
 	}
-	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1)}
+	l := &link{s: s, config: config, id: id, key: key, nonce: rand.Text(), lost: make(chan error, 1), held: newHeld()}
 	up, down := context.WithCancel(context.WithoutCancel(ctx)) // the last words are said behind the end of ctx
 	defer down()
 	l.up = up
@@ -260,6 +261,7 @@ func (l *link) live(ctx context.Context, outage time.Duration) error {
 	all.Go(func() { l.reply(answers) })
 	all.Go(func() { l.tell(inner, outage) })
 	all.Go(func() { l.report(inner) })
+	all.Go(func() { l.settle(inner) })
 	if l.bridged() {
 		all.Go(func() {
 			if err := l.s.Bridge.Run(inner, l.config.HomeAssistant, l.id, l.publish); err != nil && inner.Err() == nil {
@@ -381,19 +383,25 @@ func (l *link) reply(ctx context.Context) {
 
 // take looks at a message. It runs on the library's goroutine and must not block.
 func (l *link) take(m mqtt.Message) {
+	poke(l.held.brought)
+	message := Message{Topic: envelope.Topic(m.Topic()), Raw: m.Payload(), Retained: m.Retained()}
 	switch topic := m.Topic(); {
 	case topic == l.topic("/state"):
 		l.meet(m)
-	case strings.HasPrefix(topic, l.topic("/cmd/")), strings.HasPrefix(topic, l.topic("/desired/")):
-		if len(m.Payload()) == 0 && strings.HasPrefix(topic, l.topic("/desired/")) {
-			return // a desired state that was taken back
+	case l.desires(topic):
+		if !l.held.put(message) {
+			l.judge(message, l.settled)
 		}
-		message := Message{Topic: envelope.Topic(topic), Raw: m.Payload(), Retained: m.Retained()}
-		if err := l.s.Receiver.Receive(message, l.s.answer); err != nil {
-			l.s.Log.Debug("message refused", "err", err)
-		}
+	case strings.HasPrefix(topic, l.topic("/cmd/")):
+		l.judge(message, l.s.answer)
 	case l.bridged():
 		l.s.Bridge.Take(topic, m.Payload(), m.Retained())
+	}
+}
+
+func (l *link) judge(m Message, answer Answer) {
+	if err := l.s.Receiver.Receive(m, answer); err != nil {
+		l.s.Log.Debug("message refused", "err", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -162,10 +163,15 @@ func (p *place) begin() {
 		},
 		People: p.people, Receiver: p.receiver, Queue: p.queue, Clock: p.clock.read, Log: quiet(), Bridge: p.bridge,
 		Audience: func(now time.Time) []ed25519.PublicKey { return p.people.Keys(access.Inspect, now) },
-		Report: func() (uint64, []byte) {
+		Report: func(person ed25519.PublicKey) (uint64, []byte) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return p.version, []byte(`{"bitrate":"` + fmt.Sprint(p.version) + `M"}`)
+			doc := reportedState{Bitrate: fmt.Sprint(p.version) + "M"}
+			if s, ok := p.receiver.Settled(person); ok {
+				doc.Desired = &s
+			}
+			raw, _ := json.Marshal(doc) // texts always can
+			return p.version, raw
 		},
 		FirstTry: time.Millisecond, Again: cmp.Or(p.again, 20*time.Millisecond),
 	})
@@ -184,6 +190,12 @@ func (p *place) begin() {
 		}
 	})
 	p.t.Cleanup(p.stop)
+}
+
+// reportedState is what a place reports.
+type reportedState struct {
+	Bitrate string   `json:"bitrate"`
+	Desired *Settled `json:"desired,omitempty"`
 }
 
 func waitFor(t mqtt.Token) error {

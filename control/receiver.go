@@ -181,8 +181,11 @@ func (r *Receiver) admit(a *asked, now time.Time, refusal *Refusal) *Refusal {
 		refusal = refuse(CodeRateLimited, "%s: so often in so short a time", a.Operation)
 	}
 	m.add(a.Counter)
-	if refusal == nil {
+	switch {
+	case refusal == nil:
 		m.begin(a.ID)
+	case a.desired: // it comes again with each connection
+		m.keep(a.ID, done{a.Counter, refusal.Code, refusal.Text})
 	}
 	return refusal
 }

@@ -92,6 +92,9 @@ type answered struct {
 	progress int      // in percent, while it is being done
 }
 
+// named reports whether it is the answer to the command with this id, in hexadecimal digits.
+func (a answered) named(id string) bool { return hex.EncodeToString(a.id[:]) == id }
+
 func (m *memory) find(id [envelope.IDSize]byte) *answered {
 	for i := range m.answers {
 		if m.answers[i].id == id {

@@ -23,8 +23,8 @@ type SessionOptions struct {
 	Audience func(now time.Time) []ed25519.PublicKey
 	Receiver *Receiver
 	Queue    *Queue
-	// Report is the state that the camera reports: its version, and JSON.
-	Report func() (version uint64, document []byte)
+	// Report is the state that the camera reports to somebody: its version, and JSON.
+	Report func(person ed25519.PublicKey) (version uint64, document []byte)
 	Bridge Bridge // nil: none
 	Clock  Clock
 	Log    *slog.Logger

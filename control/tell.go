@@ -59,6 +59,10 @@ func (l *link) everybody(e envelope.Event, now time.Time) error {
 // from those who may no longer.
 func (l *link) report(ctx context.Context) {
 	for {
+		select {
+		case <-l.s.report: // what came before the state is looked at is in it
+		default:
+		}
 		now, _ := l.s.Clock()
 		if err := l.reportTo(l.s.Audience(now)); err != nil && ctx.Err() == nil {
 			l.s.Log.Warn("state not reported", "err", err)
@@ -73,10 +77,10 @@ func (l *link) report(ctx context.Context) {
 
 func (l *link) reportTo(people []ed25519.PublicKey) error {
 	now, sure := l.s.Clock()
-	version, document := l.s.Report()
 	current := map[string]bool{}
 	for _, person := range people {
 		topic := envelope.ReportedTopic(l.id, person)
+		version, document := l.s.Report(person)
 		e := envelope.Event{Camera: l.id, Seq: version, Time: now, Sure: sure, Class: "state", Name: "reported",
 			Detail: document}
 		raw, err := e.Seal(topic, l.key, person)

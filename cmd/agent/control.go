@@ -169,13 +169,18 @@ func (c *controls) refused(r *control.Refusal, _ control.Message) {
 }
 
 // report is the state that those who may know are left at the broker.
-func (c *controls) report() (uint64, []byte) {
+func (c *controls) report(person ed25519.PublicKey) (uint64, []byte) {
 	config, revision := c.settings.config()
-	raw, _ := json.Marshal(struct { // texts always can
-		Board   string          `json:"board"`
-		Release string          `json:"release"`
-		Config  json.RawMessage `json:"config"`
-	}{c.a.board.Name, release, document(config)})
+	state := struct {
+		Board   string           `json:"board"`
+		Release string           `json:"release"`
+		Config  json.RawMessage  `json:"config"`
+		Desired *control.Settled `json:"desired,omitempty"` // what became of what that person left
+	}{c.a.board.Name, release, document(config), nil}
+	if s, ok := c.receiver.Settled(person); ok {
+		state.Desired = &s
+	}
+	raw, _ := json.Marshal(state) // texts always can
 	return revision, raw
 }
 
