@@ -34,27 +34,37 @@ type brokerCarrier struct {
 
 // connect connects and listens for answers.
 func (f *brokerFlag) connect(_ context.Context, back answers) (*brokerCarrier, error) {
+	b := &brokerCarrier{back: back, replies: make(chan []byte, 16)}
+	var err error
+	b.client, err = f.subscribe(func(m mqtt.Message) {
+		select {
+		case b.replies <- m.Payload():
+		default:
+		}
+	}, back.topic)
+	return b, err
+}
+
+// subscribe connects, and brings what comes at some topics, one message after the other. heard must not block.
+func (f *brokerFlag) subscribe(heard func(mqtt.Message), topics ...envelope.Topic) (mqtt.Client, error) {
 	secure, err := f.tls()
 	if err != nil {
 		return nil, err
 	}
-	b := &brokerCarrier{back: back, replies: make(chan []byte, 16)}
 	o := mqtt.NewClientOptions().AddBroker(pahoURL(f.Broker)).SetClientID("").SetCleanSession(true).SetTLSConfig(secure).
 		SetUsername(f.Username).SetPassword(f.Password).SetAutoReconnect(false).SetConnectTimeout(brokerPatience).
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
-			select {
-			case b.replies <- m.Payload():
-			default:
-			}
-		})
-	b.client = mqtt.NewClient(o)
-	if err := finished(b.client.Connect()); err != nil {
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { heard(m) })
+	client := mqtt.NewClient(o)
+	if err := finished(client.Connect()); err != nil {
 		return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
 	}
-	if err := finished(b.client.Subscribe(string(back.topic), 1, nil)); err != nil {
-		return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
+	for _, topic := range topics {
+		if err := finished(client.Subscribe(string(topic), 1, nil)); err != nil {
+			client.Disconnect(0)
+			return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
+		}
 	}
-	return b, nil
+	return client, nil
 }
 
 // pahoURL spells a broker as the MQTT library has it.

@@ -41,6 +41,15 @@ type pairedCamera struct {
 	// Viewer and Password are the credential that the camera made for players that know only passwords.
 	Viewer   string `json:"viewer,omitempty"`
 	Password string `json:"password,omitempty"`
+	// Left is what was left for the camera from here: at the broker it is sealed, and the camera alone can read it.
+	Left *leftState `json:"left,omitempty"`
+}
+
+// leftState is a desired state.
+type leftState struct {
+	ID   []byte             `json:"id"` // of the command
+	Set  map[string]*string `json:"set"`
+	Base *uint64            `json:"base,omitempty"`
 }
 
 const (

@@ -5,6 +5,7 @@
 //	camctl discover                                         the cameras of this link
 //	camctl owner [phrase|restore]                           your key, its backup phrase, your cameras
 //	camctl call CAMERA status|snapshot|set KEY=VALUE|...    asks a camera, over its LAN door, a broker, or a serial line
+//	camctl desire CAMERA ... KEY=VALUE ...                  leaves a configuration for cameras that may be away
 //	camctl console /dev/ttyUSB0                             a terminal on a camera's serial line, unlocked by your key
 //	camctl events CAMERA                                    tells what happens there
 //	camctl support CAMERA                                   saves a support bundle, and says first what is in it
@@ -72,6 +73,7 @@ type commands struct {
 	Unbind   unbindCommand   `cmd:"" help:"Make a camera forget you and everything that it keeps for you."`
 	Erased   erasedCommand   `cmd:"" help:"The receipts of cameras that forgot you."`
 	Call     callCommand     `cmd:"" help:"Ask a camera to do something."`
+	Desire   desireCommand   `cmd:"" help:"Leave a configuration at a broker, for cameras that may be away: each takes it when it is back."`
 	Console  consoleCommand  `cmd:"" help:"A terminal on a camera's serial line, unlocked by your key."`
 	Events   eventsCommand   `cmd:"" help:"Tell what happens at a camera: a line of JSON an event."`
 	Support  supportCommand  `cmd:"" help:"Save what helps to help you: versions, log, crashes; it says first what is in it."`
