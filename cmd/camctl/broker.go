@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,13 +59,36 @@ func (f *brokerFlag) subscribe(heard func(mqtt.Message), topics ...envelope.Topi
 	if err := finished(client.Connect()); err != nil {
 		return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
 	}
-	for _, topic := range topics {
-		if err := finished(client.Subscribe(string(topic), 1, nil)); err != nil {
+	for some := range slices.Chunk(topics, atOnce) {
+		if err := listen(client, some); err != nil {
 			client.Disconnect(0)
 			return nil, &fault{exitUnreachable, fmt.Errorf("%s: %w", f.Broker, err)}
 		}
 	}
 	return client, nil
+}
+
+// atOnce is how many topics one packet subscribes to; some brokers take no more.
+const atOnce = 8
+
+// listen subscribes. A broker may say no to one of many, and go on (MQTT 3.1.1, 3.9.3).
+func listen(client mqtt.Client, topics []envelope.Topic) error {
+	filters := map[string]byte{}
+	for _, topic := range topics {
+		filters[string(topic)] = 1
+	}
+	t := client.SubscribeMultiple(filters, nil)
+	if err := finished(t); err != nil {
+		return err
+	}
+	if granted, ok := t.(*mqtt.SubscribeToken); ok {
+		for topic, qos := range granted.Result() {
+			if qos > 2 {
+				return fmt.Errorf("it does not let us listen to %s: look at its access list", topic)
+			}
+		}
+	}
+	return nil
 }
 
 // pahoURL spells a broker as the MQTT library has it.
