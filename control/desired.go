@@ -30,10 +30,12 @@ type held struct {
 	mu   sync.Mutex // guards the rest
 	last map[envelope.Topic]Message
 	size int
+	from map[envelope.Topic]ed25519.PublicKey // who left what lies there; those alone whom the camera knew
 }
 
 func newHeld() *held {
-	return &held{brought: make(chan struct{}, 1), last: map[envelope.Topic]Message{}}
+	return &held{brought: make(chan struct{}, 1), last: map[envelope.Topic]Message{},
+		from: map[envelope.Topic]ed25519.PublicKey{}}
 }
 
 // put holds a message; an empty one takes back what its topic held. false: there is no room.
@@ -45,6 +47,7 @@ func (h *held) put(m Message) bool {
 		delete(h.last, m.Topic)
 	}
 	if len(m.Raw) == 0 {
+		delete(h.from, m.Topic)
 		return true
 	}
 	if h.size+m.size() > maxHeld {
@@ -66,7 +69,31 @@ func (h *held) all() map[envelope.Topic]Message {
 	return all
 }
 
-// settle does what was left for the camera.
+// lies notes that what somebody left lies at the broker.
+func (h *held) lies(m Message) {
+	c, err := envelope.ParseCommand(m.Topic, m.Raw)
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.from[m.Topic] = c.Source
+}
+
+// strange lists what lies there of those whom nobody knows any more.
+func (h *held) strange(known func(person ed25519.PublicKey) bool) (topics []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for topic, person := range h.from {
+		if !known(person) {
+			topics = append(topics, string(topic))
+		}
+	}
+	return topics
+}
+
+// settle does what was left for the camera, and takes away what somebody left who was put out since: nobody else might,
+// and it would be refused at each connection.
 func (l *link) settle(ctx context.Context) {
 	for {
 		select {
@@ -78,7 +105,18 @@ func (l *link) settle(ctx context.Context) {
 			return
 		}
 		for _, m := range l.held.all() {
-			l.judge(m, l.settled)
+			if l.judge(m, l.settled) {
+				l.held.lies(m)
+			}
+		}
+		now, _ := l.s.Clock()
+		for _, topic := range l.held.strange(func(person ed25519.PublicKey) bool {
+			_, err := l.s.People.ByKey(person, now)
+			return err == nil
+		}) {
+			if err := l.publish(topic, nil, true); err != nil {
+				l.s.Log.Warn("what was left is not taken away", "err", err)
+			}
 		}
 	}
 }

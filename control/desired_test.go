@@ -146,3 +146,32 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%d are held, a is one: %v", len(all), back)
 	}
 }
+
+// TestDesiredIsTakenAway: what somebody left lies there no longer than the camera knows him.
+func TestDesiredIsTakenAway(t *testing.T) {
+	t.Parallel()
+	m, c := openMosquitto(t)
+	p := newPlace(t, c)
+	anna := grant(t, p.people, "anna", access.Installer)
+	p.connect()
+	phones := map[string]*phone{"owner": newPhone(t, p, "owner", m.address, nil), "anna": newPhone(t, p, "anna", m.address, nil)}
+	lies := func(name string) bool {
+		return phones["owner"].look(string(envelope.DesiredTopic(p.camera, public(key(name))))) != ""
+	}
+	for name, f := range phones {
+		id := f.leave(`{"bitrate":"1M"}`)
+		eventually(t, "taken from "+name, func() bool { return f.settled().ID == id })
+		eventually(t, "lies there", func() bool { return lies(name) })
+	}
+	if err := p.people.Revoke(anna); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "who was put out has nothing there", func() bool { return !lies("anna") })
+	if !lies("owner") {
+		t.Error("what the owner left is gone")
+	}
+	if _, err := p.people.Disown(func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nor has an owner of before", func() bool { return !lies("owner") })
+}

@@ -299,6 +299,7 @@ func (l *link) watch(ctx context.Context) error {
 			return errChanged
 		case <-people:
 			l.s.Reported() // who was let in may read it, who was put out no longer
+			poke(l.held.brought)
 		}
 	}
 }
@@ -330,6 +331,7 @@ func (l *link) end(ctx context.Context) {
 	}
 	if orphan {
 		l.last(words, l.topic("/state"), nil)
+		l.empty(words, l.held.strange(func(ed25519.PublicKey) bool { return false }))
 	} else {
 		l.last(words, l.topic("/state"), l.presence("offline"))
 	}
@@ -389,8 +391,8 @@ func (l *link) take(m mqtt.Message) {
 	case topic == l.topic("/state"):
 		l.meet(m)
 	case l.desires(topic):
-		if !l.held.put(message) {
-			l.judge(message, l.settled)
+		if !l.held.put(message) && l.judge(message, l.settled) {
+			l.held.lies(message)
 		}
 	case strings.HasPrefix(topic, l.topic("/cmd/")):
 		l.judge(message, l.s.answer)
@@ -399,10 +401,13 @@ func (l *link) take(m mqtt.Message) {
 	}
 }
 
-func (l *link) judge(m Message, answer Answer) {
-	if err := l.s.Receiver.Receive(m, answer); err != nil {
+// judge has a message judged; false: its sender is nobody.
+func (l *link) judge(m Message, answer Answer) bool {
+	err := l.s.Receiver.Receive(m, answer)
+	if err != nil {
 		l.s.Log.Debug("message refused", "err", err)
 	}
+	return err == nil
 }
 
 // answer lets a reply wait to be sent. The broker may have other ideas of how much we say: what finds no room is lost,

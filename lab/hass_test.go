@@ -23,7 +23,7 @@ type homeAssistant struct {
 func newHomeAssistant(t *testing.T, broker string) *homeAssistant {
 	t.Helper()
 	h := &homeAssistant{t: t, last: map[string][]byte{}, times: map[string]int{}}
-	o := mqtt.NewClientOptions().AddBroker(strings.Replace(broker, "mqtt:", "tcp:", 1)).SetClientID("home assistant").
+	o := mqtt.NewClientOptions().AddBroker(strings.Replace(broker, "mqtt:", "tcp:", 1)).
 		SetWill("homeassistant/status", "offline", 1, false)
 	h.client = mqtt.NewClient(o)
 	if token := h.client.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
@@ -100,7 +100,7 @@ func (h *homeAssistant) press(topic, payload string, retained bool) {
 // else, comes again when Home Assistant does, and leaves no trace when the bridge is turned off.
 func TestHomeAssistant(t *testing.T) {
 	t.Parallel()
-	a := startAgent(t, agentOptions{})
+	a := startAgent(t, agentOptions{apart: true}) // unbinding would take a configuration in its state
 	broker := mosquitto(t)
 	if r := a.call(t, "set", "control.broker="+broker, "control.home_assistant.enabled=true"); r.code != 0 {
 		t.Fatal(r.errs)
@@ -149,6 +149,47 @@ func TestHomeAssistant(t *testing.T) {
 	if r := a.call(t, "get", "prefix=streams.main.bitrate"); !strings.Contains(r.out, `"4M"`) {
 		t.Errorf("a plain message did something with the bridge off: %s", r.out)
 	}
+	a.leavesNoTrace(t, h, broker)
+}
+
+// leavesNoTrace: an owner who has the bridge on, and left something at the broker, unbinds the camera. Whoever comes to the
+// broker afterwards finds nothing of it.
+func (a *agent) leavesNoTrace(t *testing.T, h *homeAssistant, broker string) {
+	t.Helper()
+	if r := a.call(t, "set", "control.home_assistant.enabled=true"); r.code != 0 {
+		t.Fatal(r.errs)
+	}
+	d := h.discover()
+	if r := (desirer{a.home, broker}).desires(t, "stream.main.bitrate=3M"); r.code != 0 {
+		t.Fatal(r.errs)
+	}
+	h.wait("what is left", func() bool { return len(h.left()) > 4 })
+	if r := tool(t, 20*time.Second, program("camctl"), "unbind", "--home", a.home, "camera", "--yes"); r.code != 0 {
+		t.Fatal(r.errs)
+	}
+	h.wait("nothing is left", func() bool { return len(h.left()) == 0 })
+	until(t, 20*time.Second, "the camera starts anew", func() bool { return strings.Count(a.log.String(), "agent runs") == 2 })
+	late := newHomeAssistant(t, broker)
+	late.press("last", "x", true)
+	late.wait("what is retained", func() bool { return len(late.last["last"]) > 0 })
+	late.mu.Lock()
+	defer late.mu.Unlock()
+	if left := late.left(); len(left) > 0 || len(late.last[d.topic]) > 0 {
+		t.Errorf("whoever comes later finds %v", left)
+	}
+}
+
+// left lists the topics of cameras at which something was said last; the replies and events are nobody's who comes later.
+// The caller holds mu.
+func (h *homeAssistant) left() (topics []string) {
+	for topic, raw := range h.last {
+		gone := len(raw) == 0 || strings.Contains(topic, "/rsp/") || strings.Contains(topic, "/evt/") ||
+			strings.Contains(topic, "/cmd/") || strings.HasSuffix(topic, "/set") || strings.HasSuffix(topic, "/ha/picture")
+		if !gone && (strings.HasPrefix(topic, "ocellus/") || strings.HasPrefix(topic, "homeassistant/device/")) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
 }
 
 // abuse is what the broker can do while the bridge is on, beside what is on the list: it says again what the owner said,
