@@ -66,7 +66,11 @@ var errQuiet = errors.New("")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := dispatch(ctx, world{os.Stdout, os.Stderr, os.Getenv, "/"}, os.Args[1:])
+	told := ctx.Err() != nil // to end, while it was on its way to start anew
 	stop()
+	if code == exitAnew && told {
+		code = 0 // the next start finds what is left to do
+	}
 	if code == exitAnew {
 		// The same program in a fresh memory; whoever watches the process sees no other. It returns when it fails.
 		err := unix.Exec("/proc/self/exe", os.Args, os.Environ())
