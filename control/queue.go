@@ -31,7 +31,8 @@ const (
 	maxQueued    = 512
 	maxBytes     = 1 << 20 // of details
 	maxDetail    = 8 << 10
-	maxRecent    = 128 // told or not, for whoever asks by the LAN door
+	maxRecent    = 128      // told or not, for whoever asks by the LAN door; as many are in an answer
+	maxAsked     = 64 << 10 // of details, in an answer
 	telemetryAge = 10 * time.Minute
 )
 
@@ -331,15 +332,24 @@ func (q *Queue) sweep(names []string) {
 	}
 }
 
-// Since returns the events of this process with a number above after, oldest first, for whoever asks for them. An
-// event without a number is telemetry.
+// Since returns the events with a number above after, the oldest first, for whoever asks for them: those that wait to be
+// told, from before a power cut, too, and the last ones of this process, told or not. So many at once as find room in an
+// answer; who asks again with the last number has the next ones. Telemetry has no number, and is not among them.
 func (q *Queue) Since(after uint64) []envelope.Event {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	var list []envelope.Event
-	for _, e := range q.recent {
-		if e.Seq > after && e.Camera == q.camera {
-			list = append(list, e)
+	list := slices.Clone(q.recent)
+	for _, e := range q.queued {
+		list = append(list, e.Event)
+	}
+	camera := q.camera
+	q.mu.Unlock()
+	list = slices.DeleteFunc(list, func(e envelope.Event) bool { return e.Seq <= after || e.Camera != camera })
+	slices.SortFunc(list, func(a, b envelope.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	list = slices.CompactFunc(list, func(a, b envelope.Event) bool { return a.Seq == b.Seq })
+	size := 0
+	for i, e := range list {
+		if size += len(e.Detail); i >= maxRecent || size > maxAsked {
+			return list[:i]
 		}
 	}
 	return list

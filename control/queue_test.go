@@ -156,6 +156,40 @@ func TestQueueWeek(t *testing.T) {
 	}
 }
 
+// TestQueueAsked: who asks has what happened before a power cut, too, piece by piece, and nothing twice.
+func TestQueueAsked(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.shelf = shelf{}
+	q := h.open(t)
+	const before, after = 200, 60
+	for i := range before {
+		q.Tell(Alarm, fmt.Sprint(i), make([]byte, 1<<10))
+	}
+	q.told(q.next(noon))
+	q = h.open(t) // the power was away
+	for i := range after {
+		q.Tell(Security, fmt.Sprint(before+i), nil)
+	}
+	q.Tell(Telemetry, "load", nil)
+	seen := uint64(1) // the one that was told before the power cut
+	for asked := 0; seen < before+after; asked++ {
+		list := q.Since(seen)
+		if len(list) == 0 || len(list) > maxRecent || asked > 10 {
+			t.Fatalf("%d events since %d, at question %d", len(list), seen, asked)
+		}
+		for _, e := range list {
+			if e.Seq != seen+1 || e.Name != fmt.Sprint(seen) {
+				t.Fatalf("number %d, %s, after %d", e.Seq, e.Name, seen)
+			}
+			seen = e.Seq
+		}
+	}
+	if more := q.Since(seen); len(more) > 0 {
+		t.Errorf("and %v", more)
+	}
+}
+
 func TestQueueBytes(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
