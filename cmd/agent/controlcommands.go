@@ -271,6 +271,8 @@ type controlState struct {
 	Events   control.QueueStats   `json:"events"`
 	Refusals map[string]uint64    `json:"refusals"`
 	ClockSet bool                 `json:"clock_set"`
+	// ClockErrorMS is by how much the clock may be wrong at most.
+	ClockErrorMS int64 `json:"clock_error_ms,omitempty"`
 }
 
 func (a *agent) controlStatus(context.Context, none) (any, error) {
@@ -279,7 +281,7 @@ func (a *agent) controlStatus(context.Context, none) (any, error) {
 		return nil, errNoControl
 	}
 	_, sure := c.clock()
-	return controlState{c.session.State(), c.queue.Stats(), c.receiver.Refusals(), sure}, nil
+	return controlState{c.session.State(), c.queue.Stats(), c.receiver.Refusals(), sure, clockError().Milliseconds()}, nil
 }
 
 type eventArgs struct {

@@ -138,7 +138,6 @@ func rolloutID(persist *areas.Place) ([]byte, error) {
 
 // clock tells the time, and whether the kernel has it from somebody who knows (adjtimex(2)).
 func clock() (now time.Time, believed bool) {
-	const unsynchronized = 5 // TIME_ERROR, linux/timex.h
 	state, err := unix.Adjtimex(&unix.Timex{})
 	return time.Now(), err == nil && state != unsynchronized
 }
