@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -11,22 +12,26 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/ocellus/ocellus/access"
 	"github.com/ocellus/ocellus/codec/envelope"
 )
 
-// proxy stands between the camera and the broker and does harm: it cuts connections, holds bytes back, lets one
-// direction go silent.
+// proxy stands between the camera and the broker and does harm: it cuts connections, holds bytes back, says messages
+// twice, lets everything go silent.
 type proxy struct {
 	address string
 	mu      sync.Mutex // guards the rest
 	open    map[net.Conn]bool
 	no      bool // connections are refused
 	silent  bool // nothing passes, nothing is closed: half-open
-	slow    time.Duration
-	in      net.Listener
-	all     sync.WaitGroup
+	twice   bool // each message for the camera comes twice
+	// repeated counts those.
+	repeated int
+	slow     time.Duration
+	in       net.Listener
+	all      sync.WaitGroup
 }
 
 func newProxy(t testing.TB, to string) *proxy {
@@ -88,7 +93,7 @@ func (p *proxy) carry(from net.Conn, to string) {
 	p.set(func() { p.open[from], p.open[there] = true, true })
 	var both sync.WaitGroup
 	both.Go(func() { p.pipe(there, from) })
-	both.Go(func() { p.pipe(from, there) })
+	both.Go(func() { p.pipe(from, &repeating{Conn: there, p: p}) })
 	both.Wait()
 	p.set(func() { delete(p.open, from); delete(p.open, there) })
 }
@@ -117,14 +122,43 @@ func (p *proxy) pipe(to, from net.Conn) {
 	}
 }
 
+// repeating reads whole packets of a broker, and messages twice while the proxy says so.
+type repeating struct {
+	net.Conn
+	p     *proxy
+	ready bytes.Buffer
+}
+
+func (r *repeating) Read(b []byte) (int, error) {
+	if r.ready.Len() == 0 {
+		packet, err := packets.ReadPacket(r.Conn)
+		if err != nil {
+			return 0, err
+		}
+		times := 1
+		r.p.set(func() {
+			if _, message := packet.(*packets.PublishPacket); message && r.p.twice {
+				times = 2
+				r.p.repeated++
+			}
+		})
+		for range times {
+			if err := packet.Write(&r.ready); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return r.ready.Read(b)
+}
+
 func (p *proxy) isSilent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.silent
 }
 
-// storm cuts, delays and silences thirty times, or until the function that it returns is called. Behind it the line is
-// as fast as before: one that stayed slow would carry less than is said, and never catch up.
+// storm cuts, delays, repeats and silences thirty times, or until the function that it returns is called. Behind it the
+// line is as fast as before: one that stayed slow would carry less than is said, and never catch up.
 func (p *proxy) storm() (calm func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -136,11 +170,13 @@ func (p *proxy) storm() (calm func()) {
 				return
 			case <-time.After(rand.N(300 * time.Millisecond)):
 			}
-			switch i % 3 {
+			switch i % 4 {
 			case 0:
 				p.cut()
 			case 1:
-				p.set(func() { p.slow = rand.N(30 * time.Millisecond) })
+				p.set(func() { p.slow, p.twice = rand.N(30*time.Millisecond), true })
+			case 3:
+				p.set(func() { p.twice = false })
 			case 2:
 				p.set(func() { p.silent = true })
 				<-time.After(rand.N(200 * time.Millisecond))
@@ -151,8 +187,8 @@ func (p *proxy) storm() (calm func()) {
 	return sync.OnceFunc(func() { close(stop); <-ended })
 }
 
-// TestRulesInStorm: the whole suite of what a message may be wrong in, over a real broker and a line that is cut, slow
-// and silent by turns, each message again and again as phones and brokers do. The verdicts are the same; what is right
+// TestRulesInStorm: the whole suite of what a message may be wrong in, over a real broker and a line that is cut, slow,
+// silent, and says things twice by turns, each message again and again as phones and brokers do. The verdicts are the same; what is right
 // is done once.
 func TestRulesInStorm(t *testing.T) {
 	t.Parallel()
@@ -223,7 +259,7 @@ func (p *place) verdict(sender *phone, tt rule, said Message, say func()) {
 	})
 }
 
-// TestChaos: delays, cuts at any byte, half-open connections. Each command is done once and answered, in the end; each
+// TestChaos: delays, cuts at any byte, messages that come twice, half-open connections. Each command is done once and answered, in the end; each
 // event is told at least once, in numbers without a gap.
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -248,6 +284,11 @@ func TestChaos(t *testing.T) {
 	if done := p.table.list(); !slices.Equal(done, want) {
 		t.Errorf("done %v", done)
 	}
+	proxy.set(func() {
+		if proxy.repeated == 0 {
+			t.Error("nothing came twice")
+		}
+	})
 	eventually(t, "every event is told", func() bool {
 		seen := map[uint64]bool{}
 		for _, e := range owner.told() {
