@@ -27,11 +27,10 @@ type proxy struct {
 	no      bool // connections are refused
 	silent  bool // nothing passes, nothing is closed: half-open
 	twice   bool // each message for the camera comes twice
-	// repeated counts those.
-	repeated int
-	slow     time.Duration
-	in       net.Listener
-	all      sync.WaitGroup
+	doubled int  // those that did
+	slow    time.Duration
+	in      net.Listener
+	all     sync.WaitGroup
 }
 
 func newProxy(t testing.TB, to string) *proxy {
@@ -139,7 +138,7 @@ func (r *repeating) Read(b []byte) (int, error) {
 		r.p.set(func() {
 			if _, message := packet.(*packets.PublishPacket); message && r.p.twice {
 				times = 2
-				r.p.repeated++
+				r.p.doubled++
 			}
 		})
 		for range times {
@@ -285,7 +284,7 @@ func TestChaos(t *testing.T) {
 		t.Errorf("done %v", done)
 	}
 	proxy.set(func() {
-		if proxy.repeated == 0 {
+		if proxy.doubled == 0 {
 			t.Error("nothing came twice")
 		}
 	})

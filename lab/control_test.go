@@ -186,4 +186,13 @@ func TestBrokerRollback(t *testing.T) {
 	if r := a.call(t, "get", "prefix=control.broker"); !strings.Contains(r.out, `"off"`) {
 		t.Errorf("got %s", r.out)
 	}
+	// The same, left for the camera: once, whatever the broker brings again.
+	left := desirer{a.home, own[1]}.desires(t, "control.broker=mqtt://127.0.0.1:1", "--ca", own[3])
+	if left.code != 1 || !strings.Contains(left.errs, "rolled_back") {
+		t.Errorf("desired: %d %s %s", left.code, left.out, left.errs)
+	}
+	a.reached(t, own...)
+	if r := a.call(t, "get", "prefix=control.broker"); !strings.Contains(r.out, `"off"`) {
+		t.Errorf("got %s", r.out)
+	}
 }

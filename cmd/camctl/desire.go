@@ -23,7 +23,7 @@ type desireCommand struct {
 	Unset  []string      `placeholder:"KEY" help:"Put a key back to what the camera's config.yaml says."`
 	Base   *uint64       `placeholder:"REVISION" help:"Only if the configuration is still at this revision, which --show tells."`
 	For    time.Duration `placeholder:"TIME" help:"A camera that comes later leaves it alone; without it, it waits for good."`
-	Wait   time.Duration `default:"20s" help:"For the word of a camera that is online; 0: not at all."`
+	Wait   time.Duration `default:"40s" help:"For the word of a camera that is online; 0: not at all."`
 	Show   bool          `xor:"what" help:"Show what is desired, what became of it, and what the camera reports."`
 	Clear  bool          `xor:"what" help:"Take it back: what a camera has not taken yet, it won't."`
 	JSON   bool          `name:"json" help:"A line of JSON a camera."`
@@ -106,17 +106,20 @@ func (c *desireCommand) leave(ctx context.Context, s streams, file *statefile.Fi
 	set map[string]*string,
 ) error {
 	var faults []error
-	var left []*place
+	var left, there []*place
 	for _, p := range shelf.places {
+		if p.look().presence == "online" {
+			there = append(there, p)
+		}
 		if err := c.leaveOne(file, shelf, p, set); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", p.name, err))
 			continue
 		}
 		left = append(left, p)
 	}
-	shelf.await(ctx, c.Wait, left)
+	shelf.await(ctx, c.Wait, there)
 	for _, p := range left {
-		if err := c.say(s, p); err != nil {
+		if err := c.say(s, p, slices.Contains(there, p)); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -194,14 +197,12 @@ func (p *place) remember(file *statefile.File[home], left *leftState) error {
 	})
 }
 
-// await waits until the cameras that are there have said what they made of it.
+// await waits until the cameras that were there have said what they made of it. One that goes to another broker for it is
+// back here if that does not take it.
 func (b *shelf) await(ctx context.Context, within time.Duration, places []*place) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for slices.ContainsFunc(places, func(p *place) bool {
-		v := p.look()
-		return v.presence == "online" && v.pending(time.Now())
-	}) && b.wait(ctx, within) {
+	for slices.ContainsFunc(places, func(p *place) bool { return p.look().pending(time.Now()) }) && b.wait(ctx, within) {
 	}
 }
 

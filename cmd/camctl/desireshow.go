@@ -100,8 +100,8 @@ func (s settledState) words() string {
 	return text
 }
 
-// say tells what became of what was just left.
-func (c *desireCommand) say(s streams, p *place) error {
+// say tells what became of what was just left for a camera, which was there or not.
+func (c *desireCommand) say(s streams, p *place, there bool) error {
 	now := time.Now()
 	v := p.look()
 	verdict := v.verdict(now)
@@ -121,21 +121,25 @@ func (c *desireCommand) say(s streams, p *place) error {
 		return no
 	case c.JSON:
 		return nil
+	case v.pending(now):
+		_, err := fmt.Fprintf(s.out, "%s: left for it; %s: --show tells\n", p.name, v.expects(there))
+		return err
 	}
-	word := verdict.words()
-	if v.pending(now) {
-		word = fmt.Sprintf("left for it; it is %s", v.state())
-		switch v.state() {
-		case "online":
-			word += ", and has not said yet what it made of it: --show tells"
-		case "offline":
-			word += ", and takes it when it is back: --show tells"
-		default:
-			word += ": it was never at this broker"
-		}
-	}
-	_, err := fmt.Fprintf(s.out, "%s: %s\n", p.name, word)
+	_, err := fmt.Fprintf(s.out, "%s: %s\n", p.name, verdict.words())
 	return err
+}
+
+// expects is what to expect of a camera that has not said what it made of it.
+func (v view) expects(there bool) string {
+	switch state := v.state(); {
+	case state == "online":
+		return "it is online, and has not said yet what it made of it"
+	case there:
+		return "it was online, and has gone: perhaps to another broker"
+	case state == "offline":
+		return "it is offline, and takes it when it is back"
+	}
+	return "it was never at this broker"
 }
 
 // showAll prints what lies there for each camera.
