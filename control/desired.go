@@ -148,6 +148,12 @@ func (l *link) settled(to envelope.Topic, raw []byte, last bool) {
 	}
 }
 
+// takes reports whether the counter of a command may be used. Of two desired states the later one counts, in whatever order
+// a broker brings them: what was left out does not come late there.
+func (m *memory) takes(a *asked) bool {
+	return m.fresh(a.Counter) && (!a.desired || a.Counter >= m.top)
+}
+
 // Settled is what became of the state that somebody desired last. Its keys are wire format.
 type Settled struct {
 	ID      string `json:"id"`      // of the command, in hexadecimal digits

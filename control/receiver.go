@@ -160,7 +160,7 @@ func (r *Receiver) look(a *asked, now time.Time, sure bool) (
 			progress = known.progress
 			before = &Outcome{Code: CodeAccepted, Text: "it is being done"}
 		}
-	} else if refusal = timely(a, now, sure); refusal == nil && !m.fresh(a.Counter) {
+	} else if refusal = timely(a, now, sure); refusal == nil && !m.takes(a) {
 		refusal = refuse(CodeReplay, "counter %d was used, take one above %d", a.Counter, m.top)
 		refusal.result = fmt.Appendf(nil, `{"counter":%d}`, m.top)
 	} else if refusal == nil && !m.budget.all.take(now, perSecond, burst) {
@@ -175,7 +175,7 @@ func (r *Receiver) admit(a *asked, now time.Time, refusal *Refusal) *Refusal {
 	defer r.mu.Unlock()
 	m := r.ledger.of(envelope.Camera(a.Camera), a.lane(), now)
 	switch {
-	case !m.fresh(a.Counter): // the same came at the same time by another door
+	case !m.takes(a): // the same came at the same time by another door
 		return refuse(CodeReplay, "counter %d was used, take one above %d", a.Counter, m.top)
 	case refusal == nil && !m.budget.allows(now, a.op):
 		refusal = refuse(CodeRateLimited, "%s: so often in so short a time", a.Operation)

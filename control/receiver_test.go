@@ -557,6 +557,19 @@ func TestDesired(t *testing.T) {
 	if done := w.table.list(); !reflect.DeepEqual(done, []string{"owner config.set 1M", "owner config.set 2M"}) {
 		t.Errorf("done: %v", done)
 	}
+	before := w.command("owner", "config.set", `{"bitrate":"3M"}`)
+	after := w.command("owner", "config.set", `{"bitrate":"4M"}`)
+	for _, tt := range []struct {
+		left envelope.Command
+		code string
+	}{{after, CodeOK}, {before, CodeReplay}} {
+		if raw, err = tt.left.Seal(topic, key("owner"), w.key); err != nil {
+			t.Fatal(err)
+		}
+		if code, _ := w.ask("owner", Message{Topic: topic, Raw: raw, Retained: true}); code != tt.code {
+			t.Errorf("the later state first, then the one before it: %s, want %s", code, tt.code)
+		}
+	}
 	other := w.command("owner", "reset", "")
 	raw, err = other.Seal(topic, key("owner"), w.key)
 	if err != nil {

@@ -101,7 +101,8 @@ func (h *hostileBroker) serve(conn net.Conn) {
 			if err != nil {
 				return
 			}
-			if m, ok := p.(*packets.PublishPacket); ok && strings.Contains(m.TopicName, "/cmd/") {
+			if m, ok := p.(*packets.PublishPacket); ok && len(m.Payload) > 0 &&
+				(strings.Contains(m.TopicName, "/cmd/") || strings.Contains(m.TopicName, "/desired/")) {
 				h.mu.Lock()
 				h.tape = append(h.tape, m.Copy())
 				h.mu.Unlock()
@@ -179,7 +180,7 @@ func (h *hostileBroker) evil(i int, tree string) *packets.PublishPacket {
 	case 3:
 		p.Payload = p.Payload[:r.IntN(len(p.Payload))]
 	case 4:
-		p.TopicName = strings.Replace(p.TopicName, "/cmd/", "/desired/", 1)
+		p.TopicName = strings.NewReplacer("/cmd/", "/desired/", "/desired/", "/cmd/").Replace(p.TopicName)
 		p.Retain = r.IntN(2) == 0
 	case 5:
 		p.Payload = append(p.Payload, p.Payload...)
@@ -255,6 +256,11 @@ func TestHostileBroker(t *testing.T) {
 				{"set", "streams.sub.bitrate=412345"}, {"viewer.add", "name=grandmother"}} {
 				if r := a.call(t, append(words, "--broker", honest)...); r.code != 0 {
 					t.Fatalf("%s: %s", words, r.errs)
+				}
+			}
+			for _, left := range []string{"streams.sub.gop_seconds=3", "streams.sub.gop_seconds=4"} {
+				if r := (desirer{a.home, honest}).desires(t, left); r.code != 0 {
+					t.Fatalf("%s: %s", left, r.errs)
 				}
 			}
 			was, tree := a.standing(t), h.tree()
