@@ -187,7 +187,8 @@ func (c *controls) changed(keys []string) {
 
 // liveKey reports whether a key holds at once.
 func liveKey(key string) bool {
-	return key == "log" || strings.HasPrefix(key, "control.") && key != "control.embedded" ||
+	return key == "log" ||
+		strings.HasPrefix(key, "control.") && key != "control.embedded" && key != "control.time_servers" ||
 		strings.HasPrefix(key, "streams.") &&
 			(strings.HasSuffix(key, ".bitrate") || strings.HasSuffix(key, ".gop_seconds") || strings.HasSuffix(key, ".stopped"))
 }
@@ -206,7 +207,7 @@ func (a *agent) take(was, next Config) error {
 			err = a.source.SetBitrate(o.name, o.next.Bitrate)
 		}
 		if err == nil && o.was.GOPSeconds != o.next.GOPSeconds {
-			err = a.source.SetGOP(o.name, time.Duration(o.next.GOPSeconds*float64(time.Second)))
+			err = a.source.SetGOP(o.name, gop(o.next))
 		}
 		if err == nil && o.was.Stopped != o.next.Stopped {
 			err = a.source.SetStopped(o.name, o.next.Stopped)
@@ -226,13 +227,17 @@ func (a *agent) undo(to Config) error {
 		if a.source.Hub(name) == nil {
 			continue
 		}
-		if err := a.source.SetBitrate(name, o.Bitrate); err != nil && !errors.Is(err, hal.ErrUnsupported) {
-			faults = append(faults, err)
+		for _, err := range []error{a.source.SetBitrate(name, o.Bitrate), a.source.SetGOP(name, gop(o))} {
+			if err != nil && !errors.Is(err, hal.ErrUnsupported) {
+				faults = append(faults, err)
+			}
 		}
 		faults = append(faults, a.source.SetStopped(name, o.Stopped))
 	}
 	return errors.Join(faults...)
 }
+
+func gop(o stream.Output) time.Duration { return time.Duration(o.GOPSeconds * float64(time.Second)) }
 
 // change is one of the configuration.
 type change struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/ocellus/ocellus/board"
@@ -103,6 +104,25 @@ func TestSettings(t *testing.T) {
 	again.mustSet(t, map[string]*string{"streams.main.bitrate": nil}, nil)
 	if c, _ := again.config(); c.Streams.Main.Bitrate != stream.DefaultConfig().Main.Bitrate {
 		t.Errorf("put back to %v", c.Streams.Main.Bitrate)
+	}
+}
+
+// TestLiveKeys: the keys that hold at once; whoever sets another one is told that it holds after a restart.
+func TestLiveKeys(t *testing.T) {
+	t.Parallel()
+	var live []string
+	for key := range flat(reflect.ValueOf(defaultConfig(board.Board{})), "") {
+		if liveKey(key) {
+			live = append(live, key)
+		}
+	}
+	slices.Sort(live)
+	want := []string{"control.broker", "control.ca", "control.certificate", "control.home_assistant.enabled",
+		"control.home_assistant.prefix", "control.keep_alive", "control.key", "control.password", "control.username", "log",
+		"streams.main.bitrate", "streams.main.gop_seconds", "streams.main.stopped", "streams.sub.bitrate",
+		"streams.sub.gop_seconds", "streams.sub.stopped"}
+	if !slices.Equal(live, want) {
+		t.Errorf("got %v", live)
 	}
 }
 
