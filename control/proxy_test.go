@@ -162,7 +162,7 @@ func (p *proxy) storm() (calm func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer p.set(func() { p.slow = 0 })
+		defer p.set(func() { p.slow, p.twice = 0, false })
 		for i := range 30 {
 			select {
 			case <-stop:
@@ -187,8 +187,8 @@ func (p *proxy) storm() (calm func()) {
 }
 
 // TestRulesInStorm: the whole suite of what a message may be wrong in, over a real broker and a line that is cut, slow,
-// silent, and says things twice by turns, each message again and again as phones and brokers do. The verdicts are the same; what is right
-// is done once.
+// silent, and says things twice by turns, each message again and again as phones and brokers do. The verdicts are the
+// same; what is right is done once.
 func TestRulesInStorm(t *testing.T) {
 	t.Parallel()
 	m, c := openMosquitto(t)

@@ -88,6 +88,7 @@ func TestBoard(t *testing.T) {
 		b.Test("console", func(t *testing.T) { boardConsole(t, b) })
 		b.Test("serial", func(t *testing.T) { boardSerial(t, b) })
 		b.Test("ports", func(t *testing.T) { boardPorts(t, b) })
+		b.Test("clock", func(t *testing.T) { boardClock(t, b) })
 		b.Test("memory", func(t *testing.T) { boardMemory(t, b) })
 		b.Test("agent killed", func(t *testing.T) { boardKilled(t, b) })
 		b.Test("agent dies", func(t *testing.T) { boardDies(t, b) })
@@ -175,17 +176,17 @@ func boardDecodes(t *testing.T, b *virt.Board) {
 	}
 }
 
-// boardPrivileges: the agent has none.
+// boardPrivileges: the agent has none but that to set the clock, CAP_SYS_TIME.
 func boardPrivileges(t *testing.T, b *virt.Board) {
 	status := map[string]string{}
 	for line := range strings.Lines(string(b.Get("/proc/" + agentPID(b) + "/status"))) {
 		name, value, _ := strings.Cut(line, ":")
 		status[name] = strings.Join(strings.Fields(value), " ")
 	}
-	const none = "0000000000000000"
+	const clock = "0000000002000000"
 	for name, want := range map[string]string{
 		"Uid": "1000 1000 1000 1000", "Gid": "1000 1000 1000 1000", "Groups": "44 1002", "NoNewPrivs": "1",
-		"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
+		"CapInh": clock, "CapPrm": clock, "CapEff": clock, "CapBnd": clock, "CapAmb": clock,
 	} {
 		if got, ok := status[name]; !ok || got != want {
 			t.Errorf("the agent's %s: got %q, want %q", name, got, want)

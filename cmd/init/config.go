@@ -22,7 +22,8 @@ import (
 //	                                      too; only virtual boards have this line
 //	service NAME [OPTION...] exec ARGV... keep a program running: uid=N gid=N groups=N,N; the first word of ARGV is its
 //	                                      path; console=1 gives it the console's input, once=1 runs it once;
-//	                                      caps=net_admin,net_raw leaves these capabilities to a user who is not root;
+//	                                      caps=net_admin,net_raw leaves these capabilities to a user who is not root
+//	                                      (sys_time and net_bind_service are the others);
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
 //	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
 //	                                      board is reset, which costs the slot a try; ahead=N: for so many seconds from its
@@ -215,6 +216,8 @@ func capability(word string) (uintptr, error) {
 		return unix.CAP_NET_ADMIN, nil
 	case "net_raw":
 		return unix.CAP_NET_RAW, nil
+	case "sys_time":
+		return unix.CAP_SYS_TIME, nil
 	}
 	return 0, fmt.Errorf("%q is no capability that init gives", word)
 }
