@@ -90,7 +90,7 @@ func TestFactory(t *testing.T) {
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
-	cables[1].noise(9)
+	cables[1].noise(20)
 	got, r := f.run(first, second)
 	cables[1].noise(0)
 	for _, port := range []string{first, second} {

@@ -52,7 +52,7 @@ func TestSerial(t *testing.T) {
 	if events.code != 0 || !strings.Contains(events.out, "command.refused") {
 		t.Errorf("events: %d %s%s", events.code, events.out, events.errs)
 	}
-	c.noise(7)
+	c.noise(20) // a conversation ends with five seconds without a whole frame
 	for range 3 {
 		if r := c.call(a, "capabilities"); r.code != 0 || !strings.Contains(r.out, "factory.label") {
 			t.Errorf("over a noisy line: %d %s%s", r.code, r.out, r.errs)

@@ -40,7 +40,7 @@ type End struct {
 	smooth    time.Duration // how long it takes (RFC 6298 2), and by how much that varies
 	deviation time.Duration
 	repaired  bool   // the loss that the other end complains of was repaired already
-	mended    uint16 // where it is: the number of the first frame that was new after the repair
+	mended    uint16 // acknowledgements up to here, with it, say nothing of a loss
 	// Of what comes.
 	expected uint16
 	partial  []byte
@@ -180,6 +180,7 @@ func (e *End) acknowledged(expected uint16, now time.Time) {
 	switch {
 	case n == 0: // it has what came before, and misses this
 		if !e.repaired {
+			e.repaired, e.mended = true, expected
 			e.again(now)
 		}
 		return
@@ -190,7 +191,6 @@ func (e *End) acknowledged(expected uint16, now time.Time) {
 		e.measured(now.Sub(e.sent))
 	}
 	e.flying = append(e.flying[:0], e.flying[n:]...)
-	// What came twice is acknowledged twice, up to mended: no complaint. Taken for one, it would double all that follows.
 	e.repaired = e.repaired && int16(expected-e.mended) <= 0
 	e.due = now.Add(e.wait)
 	e.fill(now)
@@ -211,7 +211,6 @@ func (e *End) measured(took time.Duration) {
 // again sends everything again that was not acknowledged.
 func (e *End) again(now time.Time) {
 	e.timing = false // whose acknowledgement comes next is not known (Karn)
-	e.repaired, e.mended = true, e.next
 	for _, f := range e.flying {
 		e.Resent++
 		e.write(f.Append(nil))
@@ -223,6 +222,9 @@ func (e *End) again(now time.Time) {
 func (e *End) Tick(now time.Time) {
 	if len(e.flying) > 0 && !now.Before(e.due) {
 		e.wait = min(2*e.wait, mostWait)
+		// It may have come, and then comes twice and is acknowledged twice. Taken for a complaint, the second time would
+		// double all that follows.
+		e.repaired, e.mended = true, e.next
 		e.again(now)
 	}
 }
