@@ -311,9 +311,11 @@ func TestConsoleFlood(t *testing.T) {
 			}
 		})
 	}
-	if r := c.console(a.home, "status"); r.code != 0 || !strings.Contains(r.out, "healthy, has an owner") {
-		t.Errorf("afterwards: %+v", r)
-	}
+	// Until it is through with the flood, its answers to that come first: somebody's "unlock" is refused.
+	until(t, time.Minute, "the console is as it was", func() bool {
+		r := c.console(a.home, "status")
+		return r.code == 0 && strings.Contains(r.out, "healthy, has an owner")
+	})
 }
 
 // TestConsoleInstaller: whom the owner let in does what he was granted, and nothing once it was taken back.
