@@ -60,14 +60,11 @@ func (h *handset) run(limit time.Duration, argv ...string) virt.Ran {
 	return h.a.b.RunFor(limit, append([]string{"/bin/busybox", "nsenter", "-t", h.pid, "-n", "--"}, argv...)...)
 }
 
-// camctl runs camctl on the phone. took is by the board's own clock. A phone has a processor of its own: here it is a
-// session of its own (sched(7), autogroup), and goes before the board's services.
+// camctl runs camctl on the phone. took is by the board's own clock.
 func (h *handset) camctl(t *testing.T, password string, words ...string) (r virt.Ran, took time.Duration) {
 	t.Helper()
 	const script = `export OCELLUS_HOME=` + phoneHome + ` OCELLUS_WIFI_PASSWORD="$1"; shift
-		cat /proc/uptime >/tmp/began
-		setsid sh -c "echo -5 >/proc/self/autogroup; exec /lab/camctl \"\$@\"" sh "$@"
-		code=$?; cat /proc/uptime >/tmp/ended; exit $code`
+		cat /proc/uptime >/tmp/began; /lab/camctl "$@"; code=$?; cat /proc/uptime >/tmp/ended; exit $code`
 	r = h.run(3*time.Minute, append([]string{"/bin/busybox", "sh", "-c", script, "sh", password}, words...)...)
 	return r, h.a.upAt(t, "/tmp/ended") - h.a.upAt(t, "/tmp/began")
 }

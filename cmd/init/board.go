@@ -29,8 +29,6 @@ func runBoard() {
 	try("loopback", raise("lo"))
 	// The kernel loads nothing by itself: what a board needs is in the list.
 	try("modules", os.WriteFile("/proc/sys/kernel/modprobe", []byte("/bin/false\n"), 0o644))
-	// Debian's kernels share the processor out among threads, not sessions, unless they are told to.
-	try("sessions", os.WriteFile("/proc/sys/kernel/sched_autogroup_enabled", []byte("1\n"), 0o644))
 	c := readConfig(configFile)
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))

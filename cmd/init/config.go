@@ -26,9 +26,8 @@ import (
 //	                                      (sys_time and net_bind_service are the others);
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
 //	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
-//	                                      board is reset, which costs the slot a try; ahead=N: for so many seconds from its
-//	                                      start it goes before the others where they want the processor at once; wait=N:
-//	                                      so many seconds after the others it is started for the first time
+//	                                      board is reset, which costs the slot a try; wait=N: so many seconds after
+//	                                      the others it is started for the first time
 type config struct {
 	modules  []module
 	nodes    []nodeRule
@@ -65,7 +64,6 @@ type service struct {
 	link          string    // network interface; empty: it runs whatever the network does
 	console, once bool
 	trial         int           // 0: it may end as often as it likes
-	ahead         time.Duration // from its start on; 0: it never goes before the others
 	wait          time.Duration // before its first start
 	argv          []string
 }
@@ -197,8 +195,6 @@ func (s *service) option(name, value string) error {
 		s.once = numbers[0] == 1
 	case "trial":
 		s.trial = numbers[0]
-	case "ahead":
-		s.ahead = time.Duration(numbers[0]) * time.Second
 	case "wait":
 		s.wait = time.Duration(numbers[0]) * time.Second
 	default:

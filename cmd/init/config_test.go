@@ -18,7 +18,7 @@ dir /run/wifi 1001 1001 750
 data data 1000 1000
 lab lab
 service wifi uid=1001 wait=3 caps=net_admin,net_raw link=wlan0 exec /bin/wifi
-service agent uid=1000 gid=1000 groups=44,29 caps=sys_time trial=3 ahead=5 exec /usr/bin/agent run --state /data/agent
+service agent uid=1000 gid=1000 groups=44,29 caps=sys_time trial=3 exec /usr/bin/agent run --state /data/agent
 service shell console=1 once=1 exec /bin/sh
 `)
 	if len(faults) > 0 {
@@ -33,7 +33,7 @@ service shell console=1 once=1 exec /bin/sh
 		services: []service{
 			{name: "wifi", uid: 1001, caps: []uintptr{12, 13}, link: "wlan0",
 				wait: 3 * time.Second, argv: []string{"/bin/wifi"}},
-			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, caps: []uintptr{25}, trial: 3, ahead: 5 * time.Second,
+			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, caps: []uintptr{25}, trial: 3,
 				argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
 			{name: "shell", console: true, once: true, argv: []string{"/bin/sh"}},
 		},

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -88,29 +87,6 @@ func (s *services) start(r *running) {
 	}
 	r.pid = pid
 	tell("%s started, process %d", r.name, pid)
-	if r.ahead > 0 {
-		setNice(pid, niceAhead)
-		time.AfterFunc(r.ahead, func() { s.fallBack(r, pid) })
-	}
-}
-
-// niceAhead gives a session three times the weight of another one (sched_prio_to_weight, kernel/sched/core.c). More, and
-// those would come too late that the first picture needs: an address, wpa_supplicant.
-const niceAhead = -5
-
-// fallBack ends the time in which a process goes before the others.
-func (s *services) fallBack(r *running, pid int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.pid == pid {
-		setNice(pid, 0)
-	}
-}
-
-// setNice sets what a process weighs against those of other services: each is a session, and the kernel shares the
-// processor out among sessions first (sched(7), autogroup). A kernel without that shares it out evenly.
-func setNice(pid, nice int) {
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(nice)), 0)
 }
 
 // ended notes the end of a process. Orphans of others end here too, without a word.

@@ -107,7 +107,7 @@ node part:keys 1000 1000 600
 node part:update 1000 1000 400
 data data 1000 1000
 dir /run/network 1001 1001 755
-service agent uid=1000 gid=1000 groups=44,1002 caps=sys_time trial=3 ahead=5 exec /usr/bin/agent run --state /data/agent
+service agent uid=1000 gid=1000 groups=44,1002 caps=sys_time trial=3 exec /usr/bin/agent run --state /data/agent
 `
 
 const rpiConf = `
