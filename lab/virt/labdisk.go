@@ -32,7 +32,8 @@ func buildLab(ctx context.Context, dir, image, brought string, l Lab) error {
 			return fmt.Errorf("the lab's disk: %w", err)
 		}
 	}
-	conf := append([]string{"module /lab/modules/virtio_console.ko", "service hand exec /lab/hand serve"}, l.Conf...)
+	conf := append([]string{"module /lab/modules/virtio_console.ko",
+		fmt.Sprintf("service hand wait=%d exec /lab/hand serve", int(l.Late.Seconds()))}, l.Conf...)
 	if err := os.WriteFile(filepath.Join(dir, "init.conf"), []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type Options struct {
 type Lab struct {
 	Files map[string]string // path below /lab: file of this machine
 	Conf  []string          // lines of init.conf (cmd/init/config.go)
+	Late  time.Duration     // the hand starts so long behind the services, in whole seconds: for who takes their times
 }
 
 // Arches returns the architectures that ARCH asks for, both where it says nothing.
