@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"sync"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -91,8 +92,8 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 	if err := s.AddHook(new(everybody), nil); err != nil {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
-	secure := tls.NewListener(ending{in, ctx}, &tls.Config{Certificates: []tls.Certificate{b.cert}, MinVersion: tls.VersionTLS12})
-	if err := s.AddListener(listeners.NewNet("tls", secure)); err != nil {
+	secure := &tls.Config{Certificates: []tls.Certificate{b.cert}, MinVersion: tls.VersionTLS12}
+	if err := s.AddListener(&door{Listener: in, secure: secure, in: map[net.Conn]struct{}{}}); err != nil {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
 	if err := s.Serve(); err != nil {
@@ -103,31 +104,78 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 	return s.Close()
 }
 
-// ending is a listener whose connections end with ctx. The library closes those that it has let in, and waits for all.
-type ending struct {
+// door lets connections in to the library, and ends with all of them gone. The library's own listener counts a
+// connection that came in at the very end while the broker already waits for the count, and leaves alone those that
+// have not said who they are.
+type door struct {
 	net.Listener
-	ctx context.Context
+	secure *tls.Config
+	mu     sync.Mutex
+	in     map[net.Conn]struct{}
+	closed bool
+	gone   sync.WaitGroup // of those in; Add under mu while not closed
 }
 
-// Accept implements net.Listener.
-func (e ending) Accept() (net.Conn, error) {
-	conn, err := e.Listener.Accept()
-	if err != nil {
-		return nil, err
+// Init implements listeners.Listener.
+func (*door) Init(*slog.Logger) error { return nil }
+
+// ID implements listeners.Listener.
+func (*door) ID() string { return "tls" }
+
+// Address implements listeners.Listener.
+func (d *door) Address() string { return d.Addr().String() }
+
+// Protocol implements listeners.Listener.
+func (d *door) Protocol() string { return d.Addr().Network() }
+
+// Serve implements listeners.Listener.
+func (d *door) Serve(establish listeners.EstablishFn) {
+	for {
+		conn, err := d.Accept()
+		if err != nil {
+			return
+		}
+		if !d.enter(conn) {
+			_ = conn.Close()
+			return
+		}
+		go func() {
+			defer d.leave(conn)
+			_ = establish(d.ID(), tls.Server(conn, d.secure)) // why it ended is the client's matter
+		}()
 	}
-	return &ended{conn, context.AfterFunc(e.ctx, func() { _ = conn.Close() })}, nil
 }
 
-// ended is a connection that ends with a ctx.
-type ended struct {
-	net.Conn
-	forget func() bool
+// enter notes a connection, if the door is not closed.
+func (d *door) enter(conn net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.gone.Add(1)
+		d.in[conn] = struct{}{}
+	}
+	return !d.closed
 }
 
-// Close implements net.Conn.
-func (e *ended) Close() error {
-	e.forget()
-	return e.Conn.Close()
+func (d *door) leave(conn net.Conn) {
+	_ = conn.Close()
+	d.mu.Lock()
+	delete(d.in, conn)
+	d.mu.Unlock()
+	d.gone.Done()
+}
+
+// Close implements listeners.Listener. It closes below TLS and before any farewell: nobody who does not read holds it up.
+func (d *door) Close(forget listeners.CloseFn) {
+	_ = d.Listener.Close()
+	d.mu.Lock()
+	d.closed = true
+	for conn := range d.in {
+		_ = conn.Close()
+	}
+	d.mu.Unlock()
+	forget(d.ID())
+	d.gone.Wait()
 }
 
 // everybody lets everybody in, to everything but the broker's own topics.
