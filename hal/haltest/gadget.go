@@ -265,19 +265,10 @@ func buttonHeedsContext(ctx context.Context, b hal.Button) error {
 }
 
 func closeUnblocksButton(ctx context.Context, b hal.Button) error {
-	ended := make(chan error, 1) // capacity 1: the last word of the goroutine below
-	started := make(chan struct{})
-	go func() {
-		close(started)
+	return closeUnblocks("Next", inAMoment(b.Close), func() error {
 		_, err := b.Next(ctx)
-		ended <- err
-	}()
-	<-started
-	if err := within(unblockWithin, "Close during Next", b.Close); err != nil {
 		return err
-	}
-	err := within(unblockWithin, "Next after Close", func() error { return <-ended })
-	return wantError("Next that Close unblocked", err, hal.ErrClosed)
+	})
 }
 
 func closeButtonTwice(ctx context.Context, b hal.Button) error {

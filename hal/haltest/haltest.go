@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocellus/ocellus/hal"
 )
 
 // Finding is what the check of one law found.
@@ -173,6 +175,30 @@ func within(limit time.Duration, what string, call func() error) error {
 		return err
 	case <-timer.C:
 		return fmt.Errorf("%s did not return within %v", what, limit)
+	}
+}
+
+// closeUnblocks closes something while a call of it runs, which has to end with [hal.ErrClosed].
+func closeUnblocks(what string, shut, call func() error) error {
+	ended := make(chan error, 1) // capacity 1: the last word of the goroutine below
+	started := make(chan struct{})
+	go func() {
+		close(started)
+		ended <- call()
+	}()
+	<-started
+	if err := within(unblockWithin, "Close during "+what, shut); err != nil {
+		return err
+	}
+	err := within(unblockWithin, what+" after Close", func() error { return <-ended })
+	return wantError(what+" that Close unblocked", err, hal.ErrClosed)
+}
+
+// inAMoment is a Close for a call that was made just now and first has to come to where it waits.
+func inAMoment(shut func() error) func() error {
+	return func() error {
+		time.Sleep(50 * time.Millisecond)
+		return shut()
 	}
 }
 

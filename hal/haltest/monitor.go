@@ -210,13 +210,7 @@ func airHeedsContext(ctx context.Context, e Ears) error {
 
 func closeUnblocksAir(ctx context.Context, e Ears) error {
 	return hearing(ctx, e, func(next func(context.Context) error, a hal.Air) error {
-		ended := make(chan error, 1) // capacity 1: for the one call
-		go func() { ended <- next(ctx) }()
-		<-time.After(50 * time.Millisecond) // so it waits; if not, that is good too
-		if err := a.Close(); err != nil {
-			return err
-		}
-		return wantError("Next after Close", within(unblockWithin, "Next", func() error { return <-ended }), hal.ErrClosed)
+		return closeUnblocks("Next", inAMoment(a.Close), func() error { return next(ctx) })
 	})
 }
 

@@ -150,7 +150,7 @@ func speedChanges(_ context.Context, b SerialBench) error {
 
 func closeUnblocksLineRead(_ context.Context, b SerialBench) error {
 	return b.onLine(false, func(l hal.Line) error {
-		return closeUnblocks(l, "Read", func() error {
+		return closeUnblocks("Read", inAMoment(l.Close), func() error {
 			_, err := l.Read(make([]byte, 1))
 			return err
 		})
@@ -160,7 +160,7 @@ func closeUnblocksLineRead(_ context.Context, b SerialBench) error {
 // closeUnblocksLineWrite fills what lies between the two ends until nothing more goes in.
 func closeUnblocksLineWrite(_ context.Context, b SerialBench) error {
 	return b.onLine(true, func(l hal.Line) error {
-		return closeUnblocks(l, "Write", func() error {
+		return closeUnblocks("Write", inAMoment(l.Close), func() error {
 			for {
 				if _, err := l.Write(make([]byte, 4096)); err != nil {
 					return err
@@ -168,22 +168,6 @@ func closeUnblocksLineWrite(_ context.Context, b SerialBench) error {
 			}
 		})
 	})
-}
-
-// closeUnblocks closes a line while a call waits on it.
-func closeUnblocks(l hal.Line, what string, call func() error) error {
-	ended := make(chan error, 1) // capacity 1: the last word of the goroutine below
-	started := make(chan struct{})
-	go func() {
-		close(started)
-		ended <- call()
-	}()
-	<-started
-	if err := within(unblockWithin, "Close during "+what, l.Close); err != nil {
-		return err
-	}
-	err := within(unblockWithin, what+" after Close", func() error { return <-ended })
-	return wantError(what+" that Close unblocked", err, hal.ErrClosed)
 }
 
 func closeLineTwice(_ context.Context, b SerialBench) error {
