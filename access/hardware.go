@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/ocellus/ocellus/codec/label"
 	"github.com/ocellus/ocellus/internal/statefile"
@@ -35,7 +36,8 @@ type lasting struct {
 // hardwareKeys is the hardware identity as it is stored. It is the one place where the setup secret lies readable: who
 // can read the area has the board in his hands, and with it the label.
 type hardwareKeys struct {
-	Key    []byte `json:"key"` // seed of the Ed25519 key, RFC 8032 5.1.5
+	Key    []byte `json:"key"`              // seed of the Ed25519 key, RFC 8032 5.1.5
+	Public []byte `json:"public,omitempty"` // its public half: to work it out is a good part of a small board's start
 	Secret string `json:"setup_secret"`
 	Model  string `json:"model"`
 }
@@ -78,7 +80,8 @@ func newHardware(model string, random io.Reader) (*hardwareKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hardwareKeys{Key: seed, Secret: secret.Printed().Reveal(), Model: model}, nil
+	public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	return &hardwareKeys{Key: seed, Public: public, Secret: secret.Printed().Reveal(), Model: model}, nil
 }
 
 func (k *hardwareKeys) open() (*Hardware, error) {
@@ -89,7 +92,10 @@ func (k *hardwareKeys) open() (*Hardware, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hardware{key: ed25519.NewKeyFromSeed(k.Key)}
+	h := &Hardware{key: slices.Concat(k.Key, k.Public)} // RFC 8032 5.1.5, as crypto/ed25519 keeps it
+	if len(h.key) != ed25519.PrivateKeySize {
+		h.key = ed25519.NewKeyFromSeed(k.Key) // one of before
+	}
 	h.label = label.Label{Model: k.Model, Fingerprint: label.FingerprintOf(h.Public()), Secret: secret}
 	_, err = h.label.Text() // a model that no label can show
 	return h, err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -106,6 +107,12 @@ func TestHardware(t *testing.T) {
 	again, fresh, err := OpenHardware(&place, "OTHER-2")
 	if err != nil || fresh || !reflect.DeepEqual(first.Label(), again.Label()) || !first.Public().Equal(again.Public()) {
 		t.Errorf("the identity changed: %v %v %v, %v", fresh, first.Label(), again.Label(), err)
+	}
+	before := memory{content: regexp.MustCompile(` *"public": "[^"]+",\n`).ReplaceAll(place.content, nil)}
+	old, fresh, err := OpenHardware(&before, "TEST-1")
+	if err != nil || fresh || len(before.content) == len(place.content) || !old.Private().Equal(first.Private()) ||
+		!again.Private().Equal(first.Private()) {
+		t.Errorf("an identity that was stored without its public half is another one: %v, %v", fresh, err)
 	}
 	var other memory
 	second, _, err := OpenHardware(&other, "TEST-1")
@@ -454,7 +461,7 @@ func TestGoldenOwner(t *testing.T) {
 	}
 	place = memory{}
 	persist := statefile.At[lasting](&place, persistVersion)
-	if err := persist.Store(lasting{&hardwareKeys{[]byte{1}, "S", "M"}, 2, 4, true, true, true}); err != nil {
+	if err := persist.Store(lasting{&hardwareKeys{Key: []byte{1}, Secret: "S", Model: "M"}, 2, 4, true, true, true}); err != nil {
 		t.Fatal(err)
 	}
 	const wantPersist = `{

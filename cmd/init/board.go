@@ -30,6 +30,7 @@ func runBoard() {
 	// The kernel loads nothing by itself: what a board needs is in the list.
 	try("modules", os.WriteFile("/proc/sys/kernel/modprobe", []byte("/bin/false\n"), 0o644))
 	c := readConfig(configFile)
+	go readAhead(c.services) // while the modules find their devices
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))
 	}
