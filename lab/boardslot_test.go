@@ -155,6 +155,7 @@ func (s slotStory) confirmed(t *testing.T) {
 	if !bytes.Equal(partition(t, s.b.Disk(), offset, size), built) {
 		t.Error("the boot of a confirmed slot writes to the record")
 	}
+	answers(t, s.b) // the area persist is the agent's, too, which writes there as it starts for the first time
 	s.b.Hand("bootstate", "floor", "7")
 	s.wants(t, map[string]string{"st_slot": "a", "st_try": "none", "st_left": "0", "st_floor": "7"})
 }
