@@ -30,10 +30,10 @@ func runBoard() {
 	// The kernel loads nothing by itself: what a board needs is in the list.
 	try("modules", os.WriteFile("/proc/sys/kernel/modprobe", []byte("/bin/false\n"), 0o644))
 	c := readConfig(configFile)
-	go readAhead(c.services) // while the modules find their devices
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))
 	}
+	go readAhead(c.services) // not beside the modules: vchiq oopses where a busy processor delays its threads
 	if c.lab != "" {
 		c = withLab(c)
 	}
