@@ -33,7 +33,7 @@ func runBoard() {
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))
 	}
-	go readAhead(c.services) // not beside the modules: vchiq oopses where a busy processor delays its threads
+	go readAhead(c.services) // not beside the modules, some of which are in a hurry: vchiq
 	if c.lab != "" {
 		c = withLab(c)
 	}
