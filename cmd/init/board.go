@@ -33,7 +33,7 @@ func runBoard() {
 	for _, m := range c.modules {
 		try("modules", loadModule(m.file, m.params))
 	}
-	go readAhead(c.services) // not beside the modules, some of which are in a hurry: vchiq
+	go readAhead(c.services) // beside the modules it disturbs the probes of some (docs/virtual-board.md)
 	if c.lab != "" {
 		c = withLab(c)
 	}

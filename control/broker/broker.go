@@ -132,8 +132,12 @@ func (d *door) Protocol() string { return d.Addr().Network() }
 func (d *door) Serve(establish listeners.EstablishFn) {
 	for {
 		conn, err := d.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // out of file descriptors, as a rule
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		if !d.enter(conn) {
 			_ = conn.Close()
