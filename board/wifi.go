@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ocellus/ocellus/hal"
 	"github.com/ocellus/ocellus/hal/wifi"
@@ -43,18 +43,19 @@ func openWiFi(d *hal.Devices, w *WiFi, root string, log *slog.Logger) {
 	}
 }
 
-// ServeEar hears for the one user uid, until ctx ends: it needs CAP_NET_ADMIN and CAP_NET_RAW, and the agent then
-// neither. It takes the place of a socket that one before it left; the folder says who may come to it.
-func ServeEar(ctx context.Context, socket, iface string, uid uint32) error {
-	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("ear: %w", err)
-	}
-	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+// earIdle is short beside what an ear costs while it waits, and long beside the pauses between an agent's requests.
+const earIdle = 30 * time.Second
+
+// ServeEar hears for the one user uid, until ctx ends or nobody has asked for a while: it needs CAP_NET_ADMIN and
+// CAP_NET_RAW, and the agent then neither. The socket is kept by whoever starts an ear for those who come to it.
+func ServeEar(ctx context.Context, socket *os.File, iface string, uid uint32) error {
+	l, err := net.FileListener(socket)
 	if err != nil {
-		return fmt.Errorf("ear: %w", err)
+		return fmt.Errorf("ear: %s: %w", socket.Name(), err)
 	}
-	if err := os.Chmod(socket, 0o666); err != nil {
-		return errors.Join(fmt.Errorf("ear: %w", err), l.Close())
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		return errors.Join(fmt.Errorf("ear: %s is no unix socket", socket.Name()), l.Close())
 	}
-	return wifi.ServeEar(ctx, l, wifi.EarOptions{Interface: iface, UID: uid})
+	return wifi.ServeEar(ctx, u, wifi.EarOptions{Interface: iface, UID: uid, Idle: earIdle})
 }

@@ -2,8 +2,6 @@ package board
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -42,37 +40,42 @@ func TestWiFiIsOptional(t *testing.T) {
 	}
 }
 
-// TestServeEar: it takes the place of an ear that was killed, serves nobody but its user, and ends with its context.
+// TestServeEar: on a socket that it is given it serves nobody but its user, and ends with its context.
 func TestServeEar(t *testing.T) {
 	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "ear")
-	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "ear")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
+	socket, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1) // capacity 1: for the one call
 	go func() { ended <- ServeEar(ctx, socket, "none0", uint32(os.Getuid())+1) }()
-	for {
-		c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
-		if err == nil {
-			if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
-				t.Errorf("a stranger reads %d bytes, %v", n, err)
-			}
-			_ = c.Close()
-			break
-		}
-		select {
-		case err := <-ended:
-			t.Fatal(err)
-		default:
-		}
+	c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
 	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("a stranger reads %d bytes, %v", n, err)
+	}
+	_ = c.Close()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if err := ServeEar(t.Context(), filepath.Join(t.TempDir(), "no", "ear"), "none0", 1); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if err := ServeEar(t.Context(), null, "none0", 1); err == nil {
+		t.Error("no socket is a socket")
 	}
 }

@@ -192,6 +192,9 @@ func boardPrivileges(t *testing.T, b *virt.Board) {
 			t.Errorf("the agent's %s: got %q, want %q", name, got, want)
 		}
 	}
+	if pid := programPID(b, "ear"); pid != "" {
+		t.Errorf("process %s has the right to hear the air beside a camera that has an owner and does not listen", pid)
+	}
 	if r := b.RunAs(virt.Agent(), "/bin/sh", "-c", "true"); r.Code != 126 {
 		t.Errorf("the agent's user has a shell: exit code %d, want 126 (permission denied)", r.Code)
 	}

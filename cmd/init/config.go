@@ -27,7 +27,9 @@ import (
 //	                                      link=wlan0 raises this network interface, and runs the program while it is
 //	                                      connected; trial=N: where the slot is on trial and this has ended so often, the
 //	                                      board is reset, which costs the slot a try; wait=N: so many seconds after
-//	                                      the others it is started for the first time
+//	                                      the others it is started for the first time;
+//	                                      socket=PATH: it is started when somebody has come to this unix socket of whole
+//	                                      messages, which it has as descriptor 3, and it may end when nobody is there
 type config struct {
 	modules  []module
 	nodes    []nodeRule
@@ -62,6 +64,7 @@ type service struct {
 	groups        []uint32
 	caps          []uintptr // linux/capability.h
 	link          string    // network interface; empty: it runs whatever the network does
+	socket        string    // it is started for who comes to it; empty: at once
 	console, once bool
 	trial         int           // 0: it may end as often as it likes
 	wait          time.Duration // before its first start
@@ -174,6 +177,12 @@ func (s *service) option(name, value string) error {
 			return fmt.Errorf("no interface")
 		}
 		s.link = value
+		return nil
+	case "socket":
+		if !strings.HasPrefix(value, "/") {
+			return fmt.Errorf("no path")
+		}
+		s.socket = value
 		return nil
 	}
 	numbers, err := atoi(words, 10)

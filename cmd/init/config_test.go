@@ -19,6 +19,7 @@ data data 1000 1000
 lab lab
 service wifi uid=1001 wait=3 caps=net_admin,net_raw link=wlan0 exec /bin/wifi
 service agent uid=1000 gid=1000 groups=44,29 caps=sys_time trial=3 exec /usr/bin/agent run --state /data/agent
+service ear socket=/run/ear exec /bin/ear
 service shell console=1 once=1 exec /bin/sh
 `)
 	if len(faults) > 0 {
@@ -35,6 +36,7 @@ service shell console=1 once=1 exec /bin/sh
 				wait: 3 * time.Second, argv: []string{"/bin/wifi"}},
 			{name: "agent", uid: 1000, gid: 1000, groups: []uint32{44, 29}, caps: []uintptr{25}, trial: 3,
 				argv: []string{"/usr/bin/agent", "run", "--state", "/data/agent"}},
+			{name: "ear", socket: "/run/ear", argv: []string{"/bin/ear"}},
 			{name: "shell", console: true, once: true, argv: []string{"/bin/sh"}},
 		},
 	}
@@ -51,7 +53,7 @@ func TestParseConfigSaysEveryFault(t *testing.T) {
 		"service agent exec", "service agent exec agent", "service agent uid=x exec /agent",
 		"service agent rights=1 exec /agent", "dir run 0 0 755", "dir /run 0 0",
 		"service wifi uid=1 caps=sys_admin exec /wifi", "service wifi caps=net_raw exec /wifi",
-		"service wifi link= exec /wifi",
+		"service wifi link= exec /wifi", "service ear socket=ear exec /ear",
 	}
 	c, faults := parseConfig(strings.Join(lines, "\n") + "\nlab lab\n")
 	if len(faults) != len(lines) {

@@ -35,7 +35,8 @@ type running struct {
 	pid     int // 0 while it does not run
 	started time.Time
 	delay   time.Duration
-	linked  bool // its network interface is connected
+	linked  bool  // its network interface is connected
+	bell    *bell // nil: it is started without being asked for
 }
 
 func newServices(list []service, t *trial) *services {
@@ -51,11 +52,14 @@ func (s *services) run() {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
 	for _, r := range s.list {
-		if r.wait > 0 {
+		switch {
+		case r.socket != "":
+			go s.hang(r)
+		case r.wait > 0:
 			time.AfterFunc(r.wait, func() { s.start(r) })
-			continue
+		default:
+			s.start(r)
 		}
-		s.start(r)
 	}
 	for range children {
 		for {
@@ -72,13 +76,35 @@ func (s *services) run() {
 	}
 }
 
+// hang makes a service's socket and starts the service when somebody comes.
+func (s *services) hang(r *running) {
+	b, err := hangBell(r.socket)
+	if err != nil {
+		tell("%s does not start: %v", r.name, err)
+		return
+	}
+	r.bell = b
+	s.due(r)
+}
+
+// due starts a service, one with a socket when somebody has come.
+func (s *services) due(r *running) {
+	if r.bell != nil {
+		if err := r.bell.await(); err != nil {
+			tell("%s does not start: %v", r.name, err)
+			return
+		}
+	}
+	s.start(r)
+}
+
 func (s *services) start(r *running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping || r.pid != 0 || r.link != "" && !r.linked {
 		return
 	}
-	pid, err := launch(r.service)
+	pid, err := launch(r.service, r.bell)
 	r.started = time.Now()
 	if err != nil {
 		tell("%s does not start: %v", r.name, err)
@@ -127,7 +153,7 @@ func (s *services) again(r *running) {
 	if time.Since(r.started) > livedWell {
 		r.delay = restartDelay
 	}
-	time.AfterFunc(r.delay, func() { s.start(r) })
+	time.AfterFunc(r.delay, func() { s.due(r) })
 	r.delay = min(2*r.delay, longestDelay)
 }
 
@@ -186,7 +212,7 @@ func (s *services) signal(sig syscall.Signal) bool {
 
 // launch starts a program in a session of its own. Whoever is not root gets no_new_privs, and a bounding set of nothing
 // but its capabilities: both belong to a thread and are inherited, so a thread is made for it and thrown away.
-func launch(s service) (int, error) {
+func launch(s service, b *bell) (int, error) {
 	type answer struct {
 		pid int
 		err error
@@ -205,19 +231,22 @@ func launch(s service) (int, error) {
 				return
 			}
 		}
-		pid, err := syscall.ForkExec(s.argv[0], s.argv, attributes(s, in.Fd()))
+		pid, err := syscall.ForkExec(s.argv[0], s.argv, attributes(s, in.Fd(), b))
 		answers <- answer{pid, err}
 	}()
 	a := <-answers
 	return a.pid, a.err
 }
 
-func attributes(s service, in uintptr) *syscall.ProcAttr {
+func attributes(s service, in uintptr, b *bell) *syscall.ProcAttr {
 	a := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/sbin:/bin:/usr/bin", "HOME=/"},
 		Files: []uintptr{in, 1, 2},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	if b != nil {
+		a.Files = append(a.Files, b.fd)
 	}
 	if s.uid != 0 {
 		a.Sys.AmbientCaps = s.caps

@@ -116,15 +116,15 @@ node ttyS1 1000 1000 600
 service address link=eth0 ` + udhcpc + "eth0\n"
 
 // wifiConf is of boards with Wi-Fi. wpa_supplicant knows no network at first: who is in its group tells it one. The
-// ear's socket is in a folder that only the agent's group may enter (docs/adr/0014-ear.md). It comes behind the agent,
-// which is the same program and needs it after its first scan: at once, both would wait for the same pages of the slot.
+// ear's socket is in a folder that only the agent's group may enter (docs/adr/0014-ear.md), and it runs while the
+// agent listens.
 const wifiConf = `
 dir /run/wpa_supplicant 1001 1002 750
 service wifi uid=1001 gid=1002 caps=net_admin,net_raw exec ` +
 	"/usr/sbin/wpa_supplicant -q -i wlan0 -D nl80211 -c /etc/wpa_supplicant.conf\n" +
 	"dir /run/ear 1004 1000 750\n" +
-	"service ear uid=1004 gid=1004 wait=3 caps=net_admin,net_raw exec " +
-	"/usr/bin/agent ear --socket /run/ear/wlan0 --interface wlan0 --uid 1000\n" +
+	"service ear uid=1004 gid=1004 socket=/run/ear/wlan0 caps=net_admin,net_raw exec " +
+	"/usr/bin/agent ear --interface wlan0 --uid 1000\n" +
 	"service wifi-address link=wlan0 " + udhcpc + "wlan0\n"
 
 // udhcpc asks for an address; the interface stands behind it.

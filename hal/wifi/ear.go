@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/ocellus/ocellus/hal"
 	"golang.org/x/sys/unix"
@@ -36,9 +37,11 @@ const monitorName = "ear0"
 type EarOptions struct {
 	Interface string // of the station of the same radio
 	UID       uint32 // the one user who may ask
+	// Idle, where set, is for how long nobody asks before it ends: the next who comes to the socket has it started anew.
+	Idle time.Duration
 }
 
-// ServeEar answers requests until ctx ends, those of one connection after the other.
+// ServeEar answers requests until ctx ends, or nobody asks any more, those of one connection after the other.
 func ServeEar(ctx context.Context, l *net.UnixListener, o EarOptions) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
@@ -46,8 +49,13 @@ func ServeEar(ctx context.Context, l *net.UnixListener, o EarOptions) error {
 		return fmt.Errorf("ear: %w", err)
 	}
 	for {
+		if o.Idle > 0 {
+			if err := l.SetDeadline(time.Now().Add(o.Idle)); err != nil {
+				return fmt.Errorf("ear: %w", err)
+			}
+		}
 		c, err := l.AcceptUnix()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		if err != nil {

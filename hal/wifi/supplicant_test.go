@@ -302,6 +302,38 @@ func TestEarIsHungUp(t *testing.T) {
 	}
 }
 
+// TestEarIdle: an ear ends when nobody asks, and whoever comes then is for the next one.
+func TestEarIdle(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "ear")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: name, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := EarOptions{Interface: "none0", UID: uint32(os.Getuid()), Idle: 20 * time.Millisecond}
+	if err := ServeEar(t.Context(), l, o); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: name, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1) // capacity 1: for the one call
+	go func() { ended <- ServeEar(t.Context(), l, o) }()
+	a := &air{ear: c}
+	for range 3 {
+		if _, err := a.request("stop"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * o.Idle) // it is idle for nobody while somebody is there
+	}
+	_ = c.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestParseRequest(t *testing.T) {
 	t.Parallel()
 	for request, want := range map[string]string{"start 6": "start 6", "tune 13": "tune 13", "stop": "stop 0", "start": "",
