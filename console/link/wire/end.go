@@ -119,8 +119,7 @@ func (e *End) Frame(f frame.Frame, now time.Time) bool {
 		if len(f.Payload) != 1 || f.Payload[0] != e.tag {
 			return false
 		}
-		e.acknowledged(f.Seq, now)
-		return true
+		return e.acknowledged(f.Seq, now)
 	case Ping:
 		if len(f.Payload) != 1 || f.Payload[0] != e.tag {
 			return false
@@ -172,20 +171,21 @@ func (e *End) Acknowledge() {
 // Ping asks for an acknowledgement: is anybody there?
 func (e *End) Ping() { e.write(frame.Frame{Kind: e.kind(Ping), Payload: []byte{e.tag}}.Append(nil)) }
 
-func (e *End) acknowledged(expected uint16, now time.Time) {
-	if len(e.flying) == 0 {
-		return
-	}
-	n := int(expected - e.flying[0].Seq)
+// acknowledged reports whether the number is one that this conversation has come by: another one on the same line has
+// the same tag once in 128 times.
+func (e *End) acknowledged(expected uint16, now time.Time) bool {
+	n := int(int16(expected - (e.next - uint16(len(e.flying)))))
 	switch {
+	case n > len(e.flying), n < -window:
+		return false
+	case len(e.flying) == 0, n < 0: // said before
+		return true
 	case n == 0: // it has what came before, and misses this
 		if !e.repaired {
 			e.repaired, e.mended = true, expected
 			e.again(now)
 		}
-		return
-	case n > len(e.flying):
-		return // an old one
+		return true
 	}
 	if e.timing && int16(expected-e.timed) > 0 {
 		e.measured(now.Sub(e.sent))
@@ -194,6 +194,7 @@ func (e *End) acknowledged(expected uint16, now time.Time) {
 	e.repaired = e.repaired && int16(expected-e.mended) <= 0
 	e.due = now.Add(e.wait)
 	e.fill(now)
+	return true
 }
 
 // measured learns how long an acknowledgement takes (RFC 6298 2).

@@ -202,6 +202,8 @@ func TestStrangers(t *testing.T) {
 		{Kind: Data | FromCamera, Seq: e.expected}, {Kind: Data | FromCamera, Seq: e.expected, Payload: []byte{lastFlag}},
 		{Kind: Ack | FromCamera, Seq: e.next}, {Kind: Ack | FromCamera, Seq: e.next, Payload: []byte{e.tag + 1}},
 		{Kind: 99 | FromCamera, Seq: e.expected, Payload: []byte{e.tag}},
+		{Kind: Ack | FromCamera, Seq: e.next + 1, Payload: []byte{e.tag}},
+		{Kind: Ack | FromCamera, Seq: e.next + 1<<15, Payload: []byte{e.tag}},
 	} {
 		if e.Frame(f, l.now) {
 			t.Errorf("took %v", f)
