@@ -35,8 +35,8 @@ func mirrorPackages() []string {
 	for _, name := range []string{"hostapd", "iw", "libssl-dev", "libnl-3-dev", "libnl-genl-3-dev"} {
 		list = append(list, name+" 1 arm64", name+" 1 armhf")
 	}
-	for _, p := range []string{"linux-image-RELEASE-arm64 VERSION arm64", "linux-image-RELEASE-armmp VERSION armhf",
-		"linux-headers-RELEASE-arm64 VERSION arm64", "linux-headers-RELEASE-armmp VERSION armhf",
+	for _, p := range []string{"linux-image-RELEASE-arm64 VERSION arm64", "linux-image-RELEASE-armmp-lpae VERSION armhf",
+		"linux-headers-RELEASE-arm64 VERSION arm64", "linux-headers-RELEASE-armmp-lpae VERSION armhf",
 		"linux-headers-RELEASE-common VERSION all", "linux-kbuild-6.1 VERSION amd64", "linux-kbuild-6.1 VERSION arm64",
 		"linux-source-6.1 VERSION all"} {
 		list = append(list, strings.NewReplacer("RELEASE", mirrorRelease, "VERSION", mirrorKernel).Replace(p))
