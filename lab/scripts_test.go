@@ -69,7 +69,7 @@ func TestScriptsTakeTheNearest(t *testing.T) {
 		}
 		r := c.run(t, 2*time.Minute, "scripts/board-kernel arm64", m.env()...)
 		dir := strings.TrimSpace(r.out)
-		if r.code != 0 || !strings.Contains(r.errs, mark) || filepath.Base(dir) != "kernel-arm64-"+mirrorKernel {
+		if r.code != 0 || !strings.Contains(r.errs, mark) || filepath.Base(dir) != "kernel-"+mirrorRelease+"-arm64-"+mirrorKernel {
 			t.Fatalf("online %v: code %d, %s\n%s", online, r.code, r.out, r.errs)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "Image")); err != nil {

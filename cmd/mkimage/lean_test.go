@@ -145,7 +145,7 @@ func TestLeanModule(t *testing.T) {
 // TestLeanDebian takes the kernel and the modules of Debian's that the cache has.
 func TestLeanDebian(t *testing.T) {
 	t.Parallel()
-	dir, err := filepath.Glob("../../.cache/board/kernel-arm64-*")
+	dir, err := filepath.Glob("../../.cache/board/kernel-*-arm64-*")
 	if err != nil || len(dir) == 0 {
 		t.Skip("the cache has no kernel for arm64: scripts/board-kernel arm64")
 	}
