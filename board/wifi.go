@@ -51,7 +51,7 @@ const earIdle = 30 * time.Second
 func ServeEar(ctx context.Context, socket *os.File, iface string, uid uint32) error {
 	l, err := net.FileListener(socket)
 	if err != nil {
-		return fmt.Errorf("ear: %s: %w", socket.Name(), err)
+		return fmt.Errorf("ear: init hands no listening socket over as %s: %w", socket.Name(), err)
 	}
 	u, ok := l.(*net.UnixListener)
 	if !ok {

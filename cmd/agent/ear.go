@@ -20,5 +20,5 @@ func earVerb(ctx context.Context, w world, args []string) error {
 	if *iface == "" || *uid == 0 || *uid > 1<<31 {
 		return usageError{"interface and uid have to be named"}
 	}
-	return board.ServeEar(ctx, os.NewFile(3, "descriptor 3, the socket of those who ask"), *iface, uint32(*uid))
+	return board.ServeEar(ctx, os.NewFile(3, "descriptor 3"), *iface, uint32(*uid))
 }

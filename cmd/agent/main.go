@@ -50,7 +50,7 @@ func verbs() []verb {
 		{"snapshot", "[--stream main] [-o FILE]", "one JPEG picture from the running agent", snapshotVerb},
 		{"status", "[--json]", "how the running agent is", statusVerb},
 		{"ota", "check|install|status|rollback|cancel [--state DIR] [FILE|URL|-]", "signed updates", otaVerb},
-		{"ear", "--socket PATH --interface IF --uid UID", "hear the air for that user; the board's init starts it", earVerb},
+		{"ear", "--interface IF --uid UID", "hear the air for that user; the board's init starts it", earVerb},
 		{"version", "[--json]", "release, and what this build has", versionVerb},
 	}
 }
