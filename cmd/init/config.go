@@ -157,6 +157,9 @@ func parseService(words []string) (service, error) {
 	if len(s.caps) > 0 && s.uid == 0 {
 		return service{}, fmt.Errorf("service %s: caps are for a user, root has them all", s.name)
 	}
+	if s.socket != "" && s.link != "" {
+		return service{}, fmt.Errorf("service %s: it is started by its socket or by its link, not by both", s.name)
+	}
 	return s, nil
 }
 

@@ -54,6 +54,7 @@ func TestParseConfigSaysEveryFault(t *testing.T) {
 		"service agent rights=1 exec /agent", "dir run 0 0 755", "dir /run 0 0",
 		"service wifi uid=1 caps=sys_admin exec /wifi", "service wifi caps=net_raw exec /wifi",
 		"service wifi link= exec /wifi", "service ear socket=ear exec /ear",
+		"service ear socket=/run/ear link=wlan0 exec /ear",
 	}
 	c, faults := parseConfig(strings.Join(lines, "\n") + "\nlab lab\n")
 	if len(faults) != len(lines) {

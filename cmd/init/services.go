@@ -54,7 +54,7 @@ func (s *services) run() {
 	for _, r := range s.list {
 		switch {
 		case r.socket != "":
-			go s.hang(r)
+			s.hang(r)
 		case r.wait > 0:
 			time.AfterFunc(r.wait, func() { s.start(r) })
 		default:
@@ -76,7 +76,7 @@ func (s *services) run() {
 	}
 }
 
-// hang makes a service's socket and starts the service when somebody comes.
+// hang makes a service's socket, and has the service started when somebody comes.
 func (s *services) hang(r *running) {
 	b, err := hangBell(r.socket)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *services) hang(r *running) {
 		return
 	}
 	r.bell = b
-	s.due(r)
+	go s.due(r)
 }
 
 // due starts a service, one with a socket when somebody has come.
