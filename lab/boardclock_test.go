@@ -34,8 +34,9 @@ func timeServer(t *testing.T, ahead time.Duration) string {
 			p[0], p[1] = 4<<3|4, 2 // version 4, server, stratum 2
 			copy(p[24:32], b[40:48])
 			now := time.Now().Add(ahead)
-			for _, at := range []int{32, 40} { // received, sent
+			for _, at := range []int{32, 40} { // received, sent: seconds since 1900, and 2^32 parts of one
 				binary.BigEndian.PutUint32(p[at:], uint32(now.Unix()+2208988800)) //nolint:gosec // an era has 32 bits
+				binary.BigEndian.PutUint32(p[at+4:], uint32(uint64(now.Nanosecond())<<32/1e9))
 			}
 			_, _ = conn.WriteTo(p, from)
 		}

@@ -308,12 +308,12 @@ func (r *recorded) deciding(why error, name string) (first, last time.Time) {
 	return first, last
 }
 
-// TestHardwareVerdicts measures how long after the deciding event a join says why it fails: a first sign at once, and
-// what is sure within 0.3 s.
+// TestHardwareVerdicts measures how long after the deciding event a join says why it fails, the first sign and what is
+// sure; 0.3 s is the bar on a quiet machine. It fails where that takes so long that a patience decided, and no event.
 func TestHardwareVerdicts(t *testing.T) {
 	needAir(t)
 	fewChannels(t)
-	const bar = 300 * time.Millisecond
+	const most = time.Second
 	home := homeNet(hal.SecurityWPA2)
 	variant := func(s hal.Security, fault error) *haltest.Network {
 		n := home
@@ -366,11 +366,11 @@ func TestHardwareVerdicts(t *testing.T) {
 			t.Logf("VERDICT %-20s first sign after %5.2f s, sure after %5.2f s; %4d ms and %4d ms behind the event", c.name,
 				told.Sub(begin).Seconds(), end.Sub(begin).Seconds(), told.Sub(first).Milliseconds(),
 				(end.Sub(last) - c.waits).Milliseconds())
-			if late := end.Sub(last) - c.waits; late > bar || last.IsZero() {
-				t.Errorf("the verdict came %v after the last event that it needs, want %v", late, bar)
+			if late := end.Sub(last) - c.waits; late > most || last.IsZero() {
+				t.Errorf("the verdict came %v after the last event that it needs, want %v at most", late, most)
 			}
-			if c.waits == 0 && told.Sub(first) > bar {
-				t.Errorf("the first sign came %v after its event", told.Sub(first))
+			if c.waits == 0 && told.Sub(first) > most {
+				t.Errorf("the first sign came %v after its event, want %v at most", told.Sub(first), most)
 			}
 		})
 	}
