@@ -127,7 +127,7 @@ func giveVivid(b *virt.Board) { b.Sh("echo vivid.0 >" + vividDriver + "bind") }
 // feed starts the feeder of the H.264 camera and waits until there is one.
 func feed(b *virt.Board) {
 	b.Sh("/lab/feed " + loopback + " /lab/clip.h264 320x180 25 </dev/null >/tmp/fed 2>&1 & echo $! >/tmp/feeder\n" +
-		"for i in $(seq 50); do grep -q 'access units' /tmp/fed && exit; sleep 0.1; done; cat /tmp/fed; exit 1")
+		"for i in $(seq 200); do grep -q 'access units' /tmp/fed && exit; sleep 0.1; done; cat /tmp/fed; exit 1")
 }
 
 func unfeed(b *virt.Board) { signalFeeder(b, "TERM") }

@@ -65,14 +65,14 @@ func (h *handset) camctl(t *testing.T, password string, words ...string) (r virt
 	t.Helper()
 	const script = `export OCELLUS_HOME=` + phoneHome + ` OCELLUS_WIFI_PASSWORD="$1"; shift
 		cat /proc/uptime >/tmp/began; /lab/camctl "$@"; code=$?; cat /proc/uptime >/tmp/ended; exit $code`
-	r = h.run(3*time.Minute, append([]string{"/bin/busybox", "sh", "-c", script, "sh", password}, words...)...)
+	r = h.run(5*time.Minute, append([]string{"/bin/busybox", "sh", "-c", script, "sh", password}, words...)...)
 	return r, h.a.upAt(t, "/tmp/ended") - h.a.upAt(t, "/tmp/began")
 }
 
 // pair lets the phone bring the board into a network and claim it, and returns the stream's URL.
 func (h *handset) pair(t *testing.T, w wifi, words ...string) string {
 	t.Helper()
-	r, took := h.camctl(t, w.password, append([]string{"pair", "--ssid", w.ssid, "--country", "DE", "--patience", "100s",
+	r, took := h.camctl(t, w.password, append([]string{"pair", "--ssid", w.ssid, "--country", "DE", "--patience", "240s",
 		"--label", h.a.b.Label()}, words...)...)
 	u := regexp.MustCompile(`rtsp://\S+/main`).FindString(r.Out)
 	if r.Code != 0 || u == "" {

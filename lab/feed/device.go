@@ -25,9 +25,13 @@ const (
 	fourCCH264      = 'H' | '2'<<8 | '6'<<16 | '4'<<24                 // V4L2_PIX_FMT_H264
 	fourCCYUYV      = 'Y' | 'U'<<8 | 'Y'<<16 | 'V'<<24                 // V4L2_PIX_FMT_YUYV
 	setFormat       = 3<<30 | unsafe.Sizeof(format{})<<16 | 'V'<<8 | 5 // VIDIOC_S_FMT, _IOWR('V', 5, struct v4l2_format)
+	streamOn        = 1<<30 | 4<<16 | 'V'<<8 | 18                      // VIDIOC_STREAMON, _IOW('V', 18, int)
 )
 
 // open opens the writing side of a loopback for pictures of a size. A coded picture may be as large as a raw one.
+//
+// v4l2loopback 0.12.7 takes note of a writer's end only where he began to stream: behind one who just wrote, the device is
+// neither an output nor a camera as soon as somebody asks what it is, and the next writer is refused.
 func open(path string, fourCC, width, height uint32) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -39,6 +43,10 @@ func open(path string, fourCC, width, height uint32) (*os.File, error) {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), setFormat, uintptr(unsafe.Pointer(&want)))
 	if errno != 0 {
 		return nil, fmt.Errorf("set format of %s: %w", path, errno)
+	}
+	typ := int32(typeVideoOutput)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), streamOn, uintptr(unsafe.Pointer(&typ))); errno != 0 {
+		return nil, fmt.Errorf("begin to stream to %s: %w", path, errno)
 	}
 	return f, nil
 }
