@@ -148,8 +148,8 @@ func (a *air) hold() {
 // TestBoardOwner: from box to owner through the air, by what is built. A phone, a station of the access point, brings a
 // board that nobody owns into a network by SmartConfig, once it is unbound into another one by a code before its lens,
 // and once more by Wi-Fi Easy Connect; each time it claims the board over that network. Beside each access point stands
-// a rogue of the same name. A listener hears encrypted frames alone. It runs on both boards at once, so the
-// time to the picture is printed beside its bar, and fails the test only where no busy machine explains it.
+// a rogue of the same name. A listener hears encrypted frames alone. It runs on both boards at once, so the time to
+// the picture is printed beside its bar, and fails the test only where no busy machine explains it.
 func TestBoardOwner(t *testing.T) {
 	atOnce(t, func(t *testing.T, arch string) {
 		a := bootWithAir(t, arch)
