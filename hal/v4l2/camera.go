@@ -334,10 +334,15 @@ func (c *capture) data(f *filled) []byte {
 const staleSlack = time.Second
 
 // isStale reports whether a buffer was captured before the start. v4l2loopback begins with the last one that it was
-// given, however long ago that was: a writer that hangs would show its last picture at each try to start anew. A driver
-// whose clock is another one is believed in the end.
+// given, however long ago that was: a writer that hangs would show its last picture at each try to start anew. There is
+// no slack for it, because VIDIOC_REQBUFS makes it give all its buffers the time of that call (0.12.7, init_buffers), and
+// what is written later has a later time than the start. A driver whose clock is another one is believed in the end.
 func (c *capture) isStale(f *filled) bool {
-	return !c.started && c.monotonic(f) && f.at > 0 && f.at+staleSlack < c.begun && c.stale < c.q.count
+	slack := staleSlack
+	if c.d.info.Driver == loopbackDriver {
+		slack = 0
+	}
+	return !c.started && c.monotonic(f) && f.at > 0 && f.at+slack < c.begun && c.stale < c.q.count
 }
 
 // monotonic reports whether a buffer's time is said to be CLOCK_MONOTONIC. v4l2loopback uses it and does not say so.

@@ -477,6 +477,7 @@ func TestStaleBuffers(t *testing.T) {
 		want   uint32 // sequence of the first frame
 	}{
 		{"a loopback's last picture", loopbackDriver, 0, []time.Duration{started - 12*time.Second, started}, 1},
+		{"a loopback's last picture, at the time of REQBUFS", loopbackDriver, 0, []time.Duration{started - time.Microsecond, started}, 1},
 		{"said to be monotonic", "fake", bufTimeMono, []time.Duration{started - 4*time.Second, started}, 1},
 		{"captured while it starts", "fake", bufTimeMono, []time.Duration{started - 900*time.Millisecond}, 0},
 		{"no time", "fake", bufTimeMono, []time.Duration{0}, 0},

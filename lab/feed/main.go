@@ -5,6 +5,9 @@
 //	feed DEVICE CLIP WIDTHxHEIGHT FPS
 //	feed hold DEVICE PNG WIDTHxHEIGHT FPS
 //
+// At SIGUSR1 the first of them hangs: behind the clip's next IDR it stops itself, until SIGCONT. A driver then keeps a
+// picture that every decoder would show.
+//
 // The clip is Annex B in which each access unit begins with an access unit delimiter (H.264 7.3.2.4; ffmpeg writes them with
 // -bsf:v h264_metadata=aud=insert), so that nobody has to find out where one ends.
 package main
@@ -14,8 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -79,10 +85,21 @@ func split(clip []byte) [][]byte {
 func play(out *os.File, units [][]byte, interval time.Duration) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	told := make(chan os.Signal, 1) // full: it was told before
+	signal.Notify(told, unix.SIGUSR1)
 	for i := 0; ; i = (i + 1) % len(units) {
 		if _, err := out.Write(units[i]); err != nil {
 			return err
 		}
+		if len(told) > 0 && isIDR(units[i]) {
+			<-told
+			if err := unix.Kill(os.Getpid(), unix.SIGSTOP); err != nil {
+				return err
+			}
+		}
 		<-tick.C
 	}
 }
+
+// isIDR reports whether an access unit has a slice of an IDR picture: nal_unit_type 5, and nal_ref_idc 3 as x264 writes it.
+func isIDR(unit []byte) bool { return bytes.Contains(unit, []byte{0, 0, 1, 0x65}) }
