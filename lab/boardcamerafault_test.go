@@ -159,8 +159,9 @@ func codedCamera(t *testing.T, b *virt.Board, clip string) {
 			gone.back()
 			v.more(40, comesBack, "pictures after the feeder came back")
 			awaitState(t, b, faultTold, "live")
+			shown := v.pictures()
 			lost := figure(t, b, ofStream("ocellus_stream_lost_total", "main")) - missed
-			playsOn(t, inClip, v.pictures(), before, lost > 0)
+			playsOn(t, inClip, shown, before, lost > 0)
 		})
 	}
 }

@@ -49,12 +49,7 @@ func ServeEar(ctx context.Context, l *net.UnixListener, o EarOptions) error {
 		return fmt.Errorf("ear: %w", err)
 	}
 	for {
-		if o.Idle > 0 {
-			if err := l.SetDeadline(time.Now().Add(o.Idle)); err != nil {
-				return fmt.Errorf("ear: %w", err)
-			}
-		}
-		c, err := l.AcceptUnix()
+		c, err := accept(l, o.Idle)
 		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
@@ -67,6 +62,16 @@ func ServeEar(ctx context.Context, l *net.UnixListener, o EarOptions) error {
 		}
 		(&ear{station: o.Interface}).serve(ctx, c)
 	}
+}
+
+// accept waits for the next connection; where idle is set, for so long.
+func accept(l *net.UnixListener, idle time.Duration) (*net.UnixConn, error) {
+	if idle > 0 {
+		if err := l.SetDeadline(time.Now().Add(idle)); err != nil {
+			return nil, err
+		}
+	}
+	return l.AcceptUnix()
 }
 
 // peer returns who is at the other end (unix(7), SO_PEERCRED).
