@@ -44,14 +44,17 @@ func cameraLab(t *testing.T, arch, clip string) virt.Lab {
 	}
 }
 
+// clipGOP is how many pictures of the fed clip there are from one IDR to the next.
+const clipGOP = 25
+
 // fedClip makes what the H.264 camera plays: each access unit behind a delimiter, as lab/feed wants it.
 func fedClip(t *testing.T) string {
 	t.Helper()
 	need(t, "ffmpeg")
 	clip := filepath.Join(t.TempDir(), "clip.h264")
 	r := tool(t, time.Minute, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4",
-		"-c:v", "libx264", "-profile:v", "baseline", "-g", "25", "-sc_threshold", "0", "-b:v", "500k", "-pix_fmt", "yuv420p",
-		"-bsf:v", "h264_metadata=aud=insert", "-f", "h264", clip)
+		"-c:v", "libx264", "-profile:v", "baseline", "-g", strconv.Itoa(clipGOP), "-sc_threshold", "0", "-b:v", "500k",
+		"-pix_fmt", "yuv420p", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264", clip)
 	if r.code != 0 {
 		t.Fatal(r.errs)
 	}

@@ -126,10 +126,8 @@ func vividNode(t *testing.T, b *virt.Board) string {
 	return "/dev/" + name
 }
 
-const (
-	clipGOP  = 25 // pictures of the fed clip from one IDR to the next
-	lookBack = 25 // pictures before the feeder was away that are looked at as well
-)
+// lookBack is how many pictures before the feeder was away are looked at as well.
+const lookBack = 25
 
 // codedCamera watches a camera that delivers H.264, whose feeder goes and comes back: soon, while the capture waits; late,
 // when the agent has given it up; and one that hangs, whose last picture, an IDR, the driver offers at each new start.
