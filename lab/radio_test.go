@@ -10,7 +10,7 @@ import (
 
 // airHelper raises access points for the driver's test, which has the agent's rights and may not: it reads a word,
 // takes down what was there, and raises what the test has left as a configuration, or gives a network by
-// Wi-Fi Easy Connect.
+// Wi-Fi Easy Connect; or it sends a frame, or has the access point forget a station.
 const airHelper = `
 cd /run/air
 exec 3<>ask 4<>answer
@@ -26,9 +26,11 @@ raise() {
 	{ [ ! -e dhcp.conf ] || /bin/busybox udhcpd -a 0 dhcp.conf; }
 }
 restart() { kill -9 $(pidof wpa_supplicant); }
+send() { /lab/peer send wlan2 $(cat frame); }
+forget() { [ "$(ask DEAUTHENTICATE $(cat station) tx=0)" = OK ]; }
 over() { p=$(cat $1 2>/dev/null) || return 0; rm -f $1; kill $p; while [ -e /proc/$p ]; do sleep 0.05; done; }
 while read -r word <&3; do
-	[ $word = restart ] || { over dhcp.pid; over ap.pid; rm -f leases; : >leases; }
+	case $word in raise | lower | configure) over dhcp.pid; over ap.pid; rm -f leases; : >leases ;; esac
 	[ $word = lower ] || $word
 	echo $([ $? = 0 ] && echo ok || echo failed) >&4
 done

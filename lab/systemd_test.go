@@ -292,9 +292,10 @@ func (d *debian) wantStream(t *testing.T, stream string) {
 }
 
 // wantReset unbinds the camera: the agent starts anew in the process that systemd knows, and nothing is left but what the
-// camera needs to be claimed again.
+// camera needs to be claimed again. It may have begun a log of its own by then; nothing of the one before is in it.
 func (d *debian) wantReset(t *testing.T) {
 	t.Helper()
+	d.run(t, "cd /var/lib/ocellus/ && mkdir -p log && echo words >log/before && chown -R $(stat -c %u:%g .) log")
 	pid, restarts := d.property(t, "MainPID"), d.property(t, "NRestarts")
 	r := tool(t, time.Minute, program("camctl"), "unbind", "--home", d.file("owner"), "camera", "--yes")
 	if r.code != 0 {
@@ -308,8 +309,9 @@ func (d *debian) wantReset(t *testing.T) {
 		d.property(t, "ActiveState") != "active" {
 		t.Errorf("MainPID %s was %s, NRestarts %s, %s", now, pid, d.property(t, "NRestarts"), d.property(t, "ActiveState"))
 	}
+	d.run(t, "! [ -e /var/lib/ocellus/log/before ]")
 	left := strings.Fields(d.run(t, "ls -A /var/lib/ocellus/"))
-	left = slices.DeleteFunc(left, func(name string) bool { return name == "ports.json" })
+	left = slices.DeleteFunc(left, func(name string) bool { return name == "ports.json" || name == "log" })
 	same(t, "left in the state directory", left, []string{"agent.lock", "agent.sock", "blackbox.sealed",
 		"crash.raw", "keys.area", "log.tail", "persist.area"})
 }

@@ -143,5 +143,5 @@ func (l lawmaker) moved(c call, code string, patience time.Duration) error {
 // associated reports whether wpa_supplicant is in a network.
 func (s *supplicant) associated() bool {
 	answer, err := s.ask("STATUS")
-	return err == nil && parseValues(answer)["wpa_state"] == "COMPLETED"
+	return err == nil && parseValues(answer)["wpa_state"] == stateCompleted
 }

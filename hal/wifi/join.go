@@ -73,6 +73,7 @@ type join struct {
 	sign    error
 	stage   stage
 	begin   time.Time // of the stage
+	anew    bool      // it was connected, and is in a handshake again
 }
 
 // run leaves what was joined before and joins.
@@ -205,13 +206,36 @@ func (j *join) follow() error {
 }
 
 // check asks whether wpa_supplicant is there, and whether it has told that it is connected: it drops what it can't send.
+// That it is not any more, because a handshake began anew, is no event.
 func (j *join) check() error {
 	answer, err := j.ask("STATUS")
-	if err != nil || j.stage != associating || parseValues(answer)["wpa_state"] != "COMPLETED" {
+	if err != nil {
 		return err
 	}
+	switch state := parseValues(answer)["wpa_state"]; {
+	case state == stateCompleted && j.stage == associating:
+		return j.connected()
+	case state == stateHandshake && j.stage != associating:
+		j.enter(associating)
+		j.anew = true
+	case state == stateHandshake && j.anew && time.Since(j.begin) > handshakePatience:
+		j.leave()
+		return j.associateAnew()
+	}
+	return nil
+}
+
+// connected is for wpa_supplicant's word that it has the keys.
+func (j *join) connected() error {
 	j.enter(addressing)
+	j.anew = false
 	return j.look()
+}
+
+// leave is for its word that it looks for the network from the beginning.
+func (j *join) leave() {
+	j.enter(associating)
+	j.anew = false
 }
 
 // because adds why a join was likely to fail to what ended it before that was sure.
@@ -240,10 +264,9 @@ func (j *join) hear(e event) error {
 	case eventScanResults:
 		j.scanned = true
 	case eventConnected:
-		j.enter(addressing)
-		return j.look()
+		return j.connected()
 	case eventDisconnected:
-		j.enter(associating)
+		j.leave()
 	}
 	known := suitable
 	if e.name == eventNotFound {

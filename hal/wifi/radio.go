@@ -36,6 +36,8 @@ type Radio struct {
 	country string
 	joined  *hal.Credentials // nil for none
 	air     *air             // open, nil for none
+	// agreeing is since when Link has found a handshake without a sign of the gateway, call by call; zero for none.
+	agreeing time.Time
 }
 
 // New names a radio and its monitor; nothing is opened before they are called.
@@ -318,7 +320,15 @@ func (r *Radio) link() (hal.Link, error) {
 		return hal.Link{}, err
 	}
 	status := parseValues(answer)
-	if status["wpa_state"] != "COMPLETED" {
+	switch status["wpa_state"] {
+	case stateCompleted:
+		r.agreeing = time.Time{}
+	case stateHandshake:
+		if deaf, err := r.deaf(s); deaf {
+			return hal.Link{}, err
+		}
+	default:
+		r.agreeing = time.Time{}
 		return hal.Link{}, r.remind(s)
 	}
 	if answer, err = s.ask("BSS CURRENT", entryMask); err != nil {

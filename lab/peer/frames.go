@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"net"
 	"syscall"
@@ -16,19 +17,43 @@ type count struct {
 	Protected int `json:"protected"` // data frames that are encrypted
 }
 
-// frames listens until end (packet(7)).
-func frames(on *net.Interface, end time.Time) (count, error) {
-	var c count
+// raw opens a socket for the frames of an interface, as they are (packet(7)).
+func raw(on *net.Interface) (int, error) {
 	const all = syscall.ETH_P_ALL
 	networkOrder := binary.NativeEndian.Uint16([]byte{all >> 8, all & 0xff})
 	s, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, int(networkOrder))
 	if err != nil {
+		return s, err
+	}
+	if err := syscall.Bind(s, &syscall.SockaddrLinklayer{Protocol: networkOrder, Ifindex: on.Index}); err != nil {
+		return s, errors.Join(err, syscall.Close(s))
+	}
+	return s, nil
+}
+
+// send sends a frame.
+func send(on *net.Interface, digits string) error {
+	frame, err := hex.DecodeString(digits)
+	if err != nil {
+		return err
+	}
+	s, err := raw(on)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(s)
+	_, err = syscall.Write(s, frame)
+	return err
+}
+
+// frames listens until end.
+func frames(on *net.Interface, end time.Time) (count, error) {
+	var c count
+	s, err := raw(on)
+	if err != nil {
 		return c, err
 	}
 	defer syscall.Close(s)
-	if err := syscall.Bind(s, &syscall.SockaddrLinklayer{Protocol: networkOrder, Ifindex: on.Index}); err != nil {
-		return c, err
-	}
 	wait := syscall.NsecToTimeval((100 * time.Millisecond).Nanoseconds())
 	if err := syscall.SetsockoptTimeval(s, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait); err != nil {
 		return c, err

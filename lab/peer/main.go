@@ -5,6 +5,7 @@
 //	peer say INTERFACE GROUP:PORT TEXT [-every 200ms] [-for 5s]   from the group's own port, as mDNS does (RFC 6762 11)
 //	peer hear INTERFACE GROUP:PORT [-for 5s]                      prints the first datagram: its sender, its text
 //	peer frames INTERFACE [-for 5s]                               what a monitor interface hears, as JSON
+//	peer send INTERFACE HEX                                       a frame, radiotap header first, by a monitor interface
 //	peer ask SOCKET REQUEST...                                    a request to wpa_supplicant, prints the answer
 //
 // Exit code 1 where nothing was heard, 2 where it could not listen.
@@ -33,12 +34,12 @@ func main() {
 }
 
 func run(args []string) (heard bool, err error) {
-	least := map[string]int{"say": 4, "hear": 3, "frames": 2}
+	least := map[string]int{"say": 4, "hear": 3, "frames": 2, "send": 3}
 	if len(args) > 2 && args[0] == "ask" {
 		return true, ask(args[1], strings.Join(args[2:], " "))
 	}
 	if len(args) == 0 || least[args[0]] == 0 || len(args) < least[args[0]] {
-		return false, errors.New("usage: peer say|hear|frames INTERFACE [GROUP:PORT [TEXT]] [-for 5s]")
+		return false, errors.New("usage: peer say|hear|frames|send INTERFACE [GROUP:PORT [TEXT]|HEX] [-for 5s]")
 	}
 	verb, words := args[0], args[1:least[args[0]]]
 	f := flag.NewFlagSet("peer", flag.ContinueOnError)
@@ -57,6 +58,8 @@ func run(args []string) (heard bool, err error) {
 		return true, say(on, words[1], words[2], *every, end)
 	case "hear":
 		return hear(on, words[1], end)
+	case "send":
+		return true, send(on, words[1])
 	default:
 		c, err := frames(on, end)
 		if err == nil {
