@@ -148,8 +148,8 @@ type Link struct {
 // the radio is associated with nothing. first, where not nil, is told the likely reason of a
 // failure as soon as there is one sign of it, before Join is sure; it is not told twice. Join does not remember: after
 // a power cut the radio is associated with nothing. A radio that lost its network goes on looking for it until Leave
-// or the next Join. Scan works while joined. Calls from several goroutines wait for one another; Close ends them with
-// ErrClosed.
+// or the next Join; a driver may need Link for that, which whoever stays in a network calls every few seconds. Scan works
+// while joined. Calls from several goroutines wait for one another; Close ends them with ErrClosed.
 type Radio interface {
 	Country(ctx context.Context, code string) error // ISO 3166-1 alpha-2; "00" is the world domain
 	Scan(ctx context.Context) ([]Network, error)    // strongest first
