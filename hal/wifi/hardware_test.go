@@ -271,7 +271,7 @@ func TestHardwareRestart(t *testing.T) {
 	}
 	for begin := time.Now(); time.Since(begin) < handshakePatience+2*time.Second; time.Sleep(100 * time.Millisecond) {
 		if l, err := r.Link(ctx); err != nil || l.Address != joined.Address {
-			t.Errorf("in a handshake the link is %+v, %v", l, err)
+			t.Fatalf("in a handshake the link is %+v, %v", l, err)
 		}
 	}
 	if got := state(t); got != stateHandshake {
