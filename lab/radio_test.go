@@ -21,7 +21,9 @@ configure() { # as a phone does that has scanned the label
 	c=$(ask DPP_CONFIGURATOR_ADD) && q=$(ask DPP_QR_CODE "$(cat uri)") &&
 	[ "$(ask DPP_AUTH_INIT peer=$q configurator=$c conf=sta-psk $(cat conf))" = OK ]
 }
-raise() {
+raise() { # each network by an address of its own: the kernel may still have what another one answered by the same
+	ip link set wlan1 down &&
+	ip link set wlan1 address 02:00:00:01:$(md5sum <ap.conf | sed 's/\(..\)\(..\).*/\1:\2/') &&
 	HOSTAPD -B -P /run/air/ap.pid -f /run/air/ap.log ap.conf && ip addr replace ADDRESS/24 dev wlan1 &&
 	{ [ ! -e dhcp.conf ] || /bin/busybox udhcpd -a 0 dhcp.conf; }
 }
