@@ -1,6 +1,7 @@
 package wifi
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,12 +27,10 @@ const (
 const handshakePatience = 8 * time.Second
 
 // associateAnew makes wpa_supplicant leave the access point and look for the network again. REASSOCIATE would only scan:
-// in the middle of a handshake its results lead nowhere.
+// in the middle of a handshake its results lead nowhere. The second word follows whatever becomes of the first, whose
+// answer may be late: who was told to leave alone would never look again.
 func (s *supplicant) associateAnew() error {
-	if err := s.demand("DISCONNECT"); err != nil {
-		return err
-	}
-	return s.demand("RECONNECT")
+	return errors.Join(s.demand("DISCONNECT"), s.demand("RECONNECT"))
 }
 
 // deaf reports whether nothing is known to come through while wpa_supplicant is in a handshake. Where that lasts, it

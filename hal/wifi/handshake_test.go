@@ -1,6 +1,7 @@
 package wifi
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,6 +32,22 @@ func TestHandshakeWithoutEnd(t *testing.T) {
 	link()
 	if got := anew(); got != 1 {
 		t.Errorf("it associated anew %d times, want once", got)
+	}
+}
+
+// TestLeavesAndLooks: the word to look again follows even where the one to leave has failed.
+func TestLeavesAndLooks(t *testing.T) {
+	t.Parallel()
+	f := &fakeSupplicant{answers: func(request string) string {
+		return map[string]string{"DISCONNECT": "FAIL\n"}[request]
+	}}
+	s, err := connect(startFake(t, f).control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.associateAnew(); !errors.Is(err, errFail) || len(f.heard("RECONNECT")) != 1 {
+		t.Errorf("got %v, RECONNECT %d times", err, len(f.heard("RECONNECT")))
 	}
 }
 
