@@ -12,7 +12,7 @@ run: ## build, then start the camera on the sim board and print its URL (ARGS= g
 build: ## agent and camctl into bin/
 	@scripts/build
 
-check: ## the two-minute loop: format, vet, layers, unit tests with -race, 32-bit build
+check: ## the loop while working: format, vet, layers, unit tests with -race, 32-bit build
 	@scripts/check
 
 test: ## everything that CI runs
