@@ -76,7 +76,8 @@ func proveRun(t *testing.T, run powercut.Run) *powercut.Report {
 	return report
 }
 
-// mistake is a run that went wrong, and what the proof has to find at the cuts from..to.
+// mistake is a run that went wrong, and what the proof has to find at the cuts from..to. What was answered by then is
+// asked for at the last of them.
 type mistake struct {
 	name     string
 	from, to disklog.Instant
@@ -89,7 +90,7 @@ func (r *recording) mistakes(t *testing.T, run powercut.Run) {
 	for _, m := range r.listMistakes(run.Log) {
 		wrong := run
 		wrong.Log = run.Log.Edit(m.edit)
-		wrong.Plan = disklog.Plan{From: wrong.Log.Logged(m.from), To: wrong.Log.Logged(m.to) + 1}
+		wrong.Plan = disklog.Plan{From: wrong.Log.Logged(m.from), To: wrong.Log.Reached(m.to) + 1}
 		report, err := powercut.Prove(t.Context(), wrong)
 		if err != nil {
 			t.Fatal(err)

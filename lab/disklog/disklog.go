@@ -140,9 +140,19 @@ func (l *Log) Instant(n int) Instant {
 	return l.Entries[n-1].end
 }
 
-// Logged returns how many entries had been logged at an instant.
+// Logged returns how many entries had been logged at an instant, whole.
 func (l *Log) Logged(at Instant) int {
 	n, _ := slices.BinarySearchFunc(l.Entries, at+1, func(e Entry, at Instant) int { return cmp.Compare(e.end, at) })
+	return n
+}
+
+// Reached returns how many entries there are once an instant is reached. One that was being logged then is among them:
+// a cut before it lies ahead of the instant.
+func (l *Log) Reached(at Instant) int {
+	n := l.Logged(at)
+	if l.Instant(n) < at && n < len(l.Entries) {
+		n++
+	}
 	return n
 }
 

@@ -81,12 +81,16 @@ func TestRecorder(t *testing.T) {
 		t.Error("the log rebuilds another disk")
 	}
 	for n := range l.Entries {
-		if got := l.Logged(l.Instant(n)); got != n {
-			t.Errorf("logged after %d entries: got %d", n, got)
+		if logged, reached := l.Logged(l.Instant(n)), l.Reached(l.Instant(n)); logged != n || reached != n {
+			t.Errorf("after %d entries: got %d logged, reached with %d", n, logged, reached)
 		}
-		if got := l.Logged(l.Instant(n+1) - 1); got != n {
-			t.Errorf("logged in the middle of entry %d: got %d", n, got)
+		middle := l.Instant(n+1) - 1
+		if logged, reached := l.Logged(middle), l.Reached(middle); logged != n || reached != n+1 {
+			t.Errorf("in the middle of entry %d: got %d logged, reached with %d", n, logged, reached)
 		}
+	}
+	if got := l.Reached(l.Instant(len(l.Entries)) + 1); got != len(l.Entries) {
+		t.Errorf("behind the end: reached with %d of %d entries", got, len(l.Entries))
 	}
 	if r.Now() != l.Instant(len(l.Entries)) || len(l.Entries) != 11 {
 		t.Errorf("got mark %d, %d entries; the log ends at %d", r.Now(), len(l.Entries), l.Instant(len(l.Entries)))

@@ -37,8 +37,8 @@ type State struct {
 // States is the disk of every cut point of the run, many for each: the writes that no flush covers lost in every
 // combination, or none, all, and some combinations by chance; then the write in flight torn at its head and at its
 // tail, with all the others there, with all of them lost, and with a garbled sector; then mixtures of lost and torn
-// ones by chance. It rebuilds step by step, so that a long run is walked in the time of reading it. The disks are the caller's. An error,
-// which comes with no state, ends it.
+// ones by chance. It rebuilds step by step, so that a long run is walked in the time of reading it. The disks are the
+// caller's. An error, which comes with no state, ends it.
 func (l *Log) States(base *Disk, plan Plan) iter.Seq2[State, error] {
 	plan = plan.whole()
 	return func(yield func(State, error) bool) {
@@ -192,12 +192,15 @@ func (l *Log) mixture(losable []int, n int, plan Plan, random *rand.Rand, garble
 	return c
 }
 
-// losses lists which unflushed writes never arrived.
+// losses lists which unflushed writes never arrived: none, all, then others.
 func losses(entries []int, plan Plan, random *rand.Rand) [][]int {
 	n := len(entries)
+	if n == 0 {
+		return [][]int{nil}
+	}
+	all := [][]int{nil, entries}
 	if n <= plan.Exhaustive {
-		var all [][]int
-		for mask := range 1 << n {
+		for mask := 1; mask < 1<<n-1; mask++ {
 			var lost []int
 			for i, entry := range entries {
 				if mask>>i&1 == 1 {
@@ -208,7 +211,6 @@ func losses(entries []int, plan Plan, random *rand.Rand) [][]int {
 		}
 		return all
 	}
-	all := [][]int{nil, entries}
 	for i := range plan.Samples {
 		one := random.IntN(n)
 		switch i % 3 {

@@ -24,7 +24,7 @@ type Run struct {
 	Agent string // the built agent; without it the data partition is not judged
 	Dir   string // a folder for files that are soon gone; in memory is best
 	// DataPerCut is how many contents of the data partition that no earlier cut had are judged at a cut, since each
-	// takes some processes: nothing lost first, others by chance; 4 if not given.
+	// takes some processes: nothing lost and all lost first, others by chance; 4 if not given.
 	DataPerCut int
 }
 
@@ -222,8 +222,8 @@ func garbled(c disklog.Cut) bool {
 	return slices.ContainsFunc(c.Torn, func(t disklog.Torn) bool { return t.Garbled })
 }
 
-// next gives the new contents of a cut to the pool: the first ones, with nothing lost and with little, and others by
-// chance, up to the part's limit.
+// next gives the new contents of a cut to the pool: the first ones, with nothing lost and with all that may be, and
+// others by chance, up to the part's limit.
 func (p *proof) next(ctx context.Context) {
 	for _, o := range p.parts {
 		random := rand.New(rand.NewPCG(uint64(p.report.Cuts), 2))
