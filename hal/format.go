@@ -99,7 +99,9 @@ type Frame struct {
 	Stride int
 	// PTS is the instant of capture on CLOCK_MONOTONIC, as the driver tells it. The one clock of the program.
 	PTS time.Duration
-	// Seq is the driver's frame counter; Lost is how many frames it skipped between the frame before and this one.
+	// Seq numbers the frames of a capture from where the driver's counter began, and Lost is how many that skipped between
+	// the frame before and this one: Seq goes on by Lost+1, even where a driver counts two frames alike (vivid on a slow
+	// machine), counts anew or does not count.
 	Seq, Lost uint32
 	// Corrupt: the driver itself marked the buffer as damaged (V4L2_BUF_FLAG_ERROR). Data may still be usable.
 	Corrupt bool

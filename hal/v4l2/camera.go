@@ -126,11 +126,12 @@ type capture struct {
 	// Of the goroutine that calls Next:
 	lent    int // index of the buffer that the caller has, -1 if none
 	scratch []byte
-	started bool // a frame was handed out
-	seq     uint32
+	started bool          // a frame was handed out
+	number  uint32        // of that frame
+	seq     uint32        // the driver's, of the last buffer
 	begun   time.Duration // when it was started, on CLOCK_MONOTONIC
 	stale   int           // buffers of before that, which were skipped
-	counted bool          // seq is that of a buffer that was dequeued
+	counted bool          // a buffer was dequeued
 	lost    uint32        // frames that are missing before the next one
 	last    time.Duration
 	warned  bool
@@ -277,7 +278,7 @@ func (c *capture) dequeueFault(err error) error {
 
 // frame turns a buffer into a frame; not ok if there is nothing in it that anybody could use.
 func (c *capture) frame(f *filled) (hal.Frame, bool) {
-	if gap := f.sequence - c.seq - 1; c.counted && gap < 1<<31 { // else the driver counts anew, or not at all
+	if gap := f.sequence - c.seq - 1; c.counted && gap < 1<<31 { // else the driver counts two alike, anew, or not at all
 		c.lost += gap
 	}
 	c.seq, c.counted = f.sequence, true
@@ -300,9 +301,9 @@ func (c *capture) frame(f *filled) (hal.Frame, bool) {
 		PTS: c.stamp(f), Seq: f.sequence, Corrupt: f.flags&bufError != 0,
 	}
 	if c.started {
-		out.Lost = c.lost
+		out.Seq, out.Lost = c.number+c.lost+1, c.lost
 	}
-	c.lost, c.started = 0, true
+	c.number, c.lost, c.started = out.Seq, 0, true
 	return out, true
 }
 
