@@ -548,18 +548,34 @@ func TestEcho(t *testing.T) {
 	})
 }
 
-// TestFloodOfVerbs: whoever sends verbs as fast as the line goes does not get the processor.
+// TestFloodOfVerbs: whoever sends verbs as fast as the line goes does not get the processor. For a stranger the line is
+// still after some seconds, and as it was once the flood has ended; who has unlocked it has them done, one after the
+// other.
 func TestFloodOfVerbs(t *testing.T) {
-	sit(t, true, nil, func(t *testing.T, b *bench) {
+	const many = 1000
+	flood := func(b *bench) (done int, took time.Duration) {
 		b.said()
 		began := time.Now()
-		for range 1000 {
-			b.in <- []byte("status\r")
+		for range many {
+			b.in <- []byte("unlock\r")
 		}
-		done := strings.Count(b.said(), "up 1h0m0s")
-		if most := verbsAtOnce + 1 + int(time.Since(began)/verbInterval); done > most || done < verbsAtOnce {
-			t.Errorf("%d verbs were done in %v, want at most %d", done, time.Since(began), most)
+		took = time.Since(began)
+		time.Sleep(2 * quiet)
+		return strings.Count(b.said(), riddleWord), took
+	}
+	sit(t, true, nil, func(t *testing.T, b *bench) {
+		if done, took := flood(b); done != verbsAtOnce+mostHeld || took != mostHeld*verbInterval {
+			t.Errorf("%d verbs were done in %v, want %d", done, took, verbsAtOnce+mostHeld)
 		}
+		wants(t, b.types("\r"), "TEST-1", "ocellus> ")
+		wants(t, b.types("status\r"), "up 1h0m0s", "ocellus> ")
+	})
+	sit(t, true, nil, func(t *testing.T, b *bench) {
+		b.unlock(t)
+		if done, took := flood(b); done != many || took < (many-2*verbsAtOnce)*verbInterval {
+			t.Errorf("unlocked: %d verbs were done in %v", done, took)
+		}
+		wants(t, b.types("\r"), "ocellus# ")
 	})
 }
 

@@ -28,6 +28,7 @@ const (
 	quiet        = time.Second // of silence, after which a line is taken for a person's again
 	verbsAtOnce  = 10
 	verbInterval = 100 * time.Millisecond // beyond those
+	mostHeld     = 50                     // so many, without a second's rest, are a flood
 )
 
 // Why a line is not there.
@@ -57,6 +58,7 @@ type session struct {
 	counted time.Time // when credit was right
 	pace    int       // verbs that may be done at once
 	paced   time.Time // when pace was right
+	held    int       // verbs that had to wait since pace was full
 	tested  time.Time // when a bystander had the board test itself
 	baud    int       // of now
 	greeted bool      // the size of the screen was asked for

@@ -75,8 +75,8 @@ func (s *session) do(ctx context.Context, line string) error {
 		i := slices.IndexFunc(verbs(), func(v verb) bool { return v.name == words[0] })
 		if i >= 0 {
 			s.credit, s.counted = fullCredit, time.Now()
-			if !s.yield(ctx) {
-				return ctx.Err()
+			if err := s.yield(ctx); err != nil {
+				return err
 			}
 			err = s.perform(ctx, verbs()[i], words[1:])
 		} else {
@@ -120,18 +120,25 @@ func (s *session) perform(ctx context.Context, v verb, words []string) error {
 	return s.show(ctx, text)
 }
 
-// yield keeps a flood of verbs from taking the processor away from the stream; false: ctx has ended.
-func (s *session) yield(ctx context.Context) bool {
+// yield keeps a flood of verbs from taking the processor away from the stream. errNoise: so many in a row had to wait
+// that it is no person's work, and nobody has proved that he may; what is still to come would keep the line for minutes.
+func (s *session) yield(ctx context.Context) error {
 	now := time.Now()
 	earned := int(now.Sub(s.paced) / verbInterval)
 	s.pace = min(s.pace+earned, verbsAtOnce)
 	s.paced = s.paced.Add(time.Duration(earned) * verbInterval)
+	if s.pace == verbsAtOnce {
+		s.held = 0
+	}
 	if s.pace > 0 {
 		s.pace--
-		return true
+		return nil
+	}
+	if s.held++; s.held > mostHeld && !s.unlocked() {
+		return errNoise
 	}
 	s.paced = s.paced.Add(verbInterval)
-	return monotime.Pause(ctx, s.paced.Sub(now)) == nil
+	return monotime.Pause(ctx, s.paced.Sub(now))
 }
 
 // complete completes what stands before the cursor.
